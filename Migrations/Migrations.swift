@@ -1,0 +1,35 @@
+/// One step of the schema: a file of this folder, embedded in the program.
+public struct Migration: Sendable {
+    /// The number in front of the file's name; steps run in its order.
+    public let version: Int
+    /// The rest of the file's name, without `.sql`.
+    public let name: String
+    public let sql: String
+
+    /// The file's name without `.sql`.
+    public var label: String {
+        let digits = String(version)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits + "_" + name
+    }
+
+    public init(version: Int, name: String, sql: String) {
+        self.version = version
+        self.name = name
+        self.sql = sql
+    }
+
+    private init(_ version: Int, _ name: String, _ bytes: [UInt8]) {
+        self.init(version: version, name: name, sql: String(decoding: bytes, as: UTF8.self))
+    }
+
+    /// All steps in order; a test compares them with the folder.
+    public static let all: [Migration] = [
+        Migration(1, "roles", PackageResources._001_roles_sql),
+        Migration(2, "application_tables", PackageResources._002_application_tables_sql),
+        Migration(3, "jobs", PackageResources._003_jobs_sql),
+        Migration(4, "settings_cache_limits", PackageResources._004_settings_cache_limits_sql),
+        Migration(5, "queues_schedules_webhooks", PackageResources._005_queues_schedules_webhooks_sql),
+        Migration(6, "fill_defaults_procedure", PackageResources._006_fill_defaults_procedure_sql),
+        Migration(7, "fill_defaults", PackageResources._007_fill_defaults_sql),
+    ]
+}

@@ -1,0 +1,123 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Rooms and the order in which they may know each other: docs/architecture.md.
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    // A plain async function runs where its caller runs: no hop per database statement.
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "jobworker",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "JobWorker", targets: ["JobWorker"]),
+        .executable(name: "jobworker", targets: ["jobworker"]),
+        .executable(name: "apollo-standin", targets: ["apollo-standin"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+        // Without its traits Hummingbird needs no full Foundation.
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        // Without its traits Subprocess needs no full Foundation.
+        .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        // C libraries: module maps and the thinnest shims.
+        .systemLibrary(
+            name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(
+            name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(
+            name: "CLibSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+
+        room("Postgres", ["CLibPQ"]),
+        room("HTTPClient", ["CLibCurl"]),
+        room("Systemd", ["CLibSystemd", logging]),
+        room("Logs", [logging, "Systemd"]),
+        room("Settings", [.product(name: "Yams", package: "Yams")]),
+        .target(
+            name: "Migrations",
+            path: "Migrations",
+            exclude: ["README.md"],
+            resources: [
+                .embedInCode("0001_roles.sql"),
+                .embedInCode("0002_application_tables.sql"),
+                .embedInCode("0003_jobs.sql"),
+                .embedInCode("0004_settings_cache_limits.sql"),
+                .embedInCode("0005_queues_schedules_webhooks.sql"),
+                .embedInCode("0006_fill_defaults_procedure.sql"),
+                .embedInCode("0007_fill_defaults.sql"),
+            ],
+            swiftSettings: swiftSettings),
+        room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
+        room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
+        room("Development", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", subprocess, logging]),
+        room("ControlPlane", ["JobWorker", "Postgres", "Systemd", hummingbird, crypto, logging]),
+
+        .executableTarget(
+            name: "jobworker",
+            dependencies: [
+                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "ControlPlane", "Development", "Migrations", arguments, crypto, logging, lifecycle,
+            ],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "apollo-standin",
+            dependencies: [hummingbird, arguments, logging],
+            resources: [.embedInCode("Answers")],
+            swiftSettings: swiftSettings),
+
+        .target(
+            name: "Support",
+            dependencies: [
+                "JobWorker", "Postgres", "Enrichment", "HTTPClient", "Development", "Migrations", subprocess, logging,
+            ],
+            path: "Tests/Support",
+            resources: [
+                .embedInCode("Fixtures/application-schema.sql"), .embedInCode("Fixtures/application-rows.sql"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "UnitTests",
+            dependencies: [
+                "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
+                "Enrichment", "ControlPlane", logging, crypto,
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "IntegrationTests",
+            dependencies: [
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",
+                "Development", logging, crypto, lifecycle,
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "EndToEndTests",
+            dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
+            swiftSettings: swiftSettings),
+    ]
+)

@@ -1,0 +1,25 @@
+package import FoundationEssentials
+
+/// The right to run one attempt of a job, and to change the job while it lasts.
+///
+/// The token comes from a sequence and never repeats, so that two attempts by the same worker can be
+/// told apart. Every change of a claimed job names it.
+package struct Claim: Sendable, Hashable {
+    package let jobID: UUID
+    package let token: Int64
+
+    package init(jobID: UUID, token: Int64) {
+        self.jobID = jobID
+        self.token = token
+    }
+}
+
+/// A job together with the right to run it.
+package struct ClaimedJob: Sendable {
+    package let job: Job
+    package let claim: Claim
+    /// Its worker died while it ran: at most one such runs in a process at a time.
+    package let isSuspect: Bool
+    /// Why it must not run at all, such as a payload over the limit; the attempt then fails for good.
+    package let refusal: String?
+}

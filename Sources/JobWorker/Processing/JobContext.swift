@@ -1,0 +1,76 @@
+public import Logging
+
+/// What an attempt can do besides its work: tell progress, write log rows, know its deadline.
+public struct JobContext: Sendable {
+    /// When the attempt is stopped, by the process's own clock.
+    public let deadline: ContinuousClock.Instant
+    /// Carries the job's id, type, workspace and attempt on every line.
+    public let logger: Logger
+    private let reporter: any JobReporter
+
+    public init(deadline: ContinuousClock.Instant, logger: Logger, reporter: any JobReporter) {
+        self.deadline = deadline
+        self.logger = logger
+        self.reporter = reporter
+    }
+
+    /// Stores progress, which members see as a bar and a line.
+    ///
+    /// - Parameters:
+    ///   - percentage: 0…100, cut to it; it never falls within an attempt.
+    ///   - details: Whole numbers shown beside it, such as `total`, `processed`, `failed`.
+    /// - Throws: `CancellationError` when this attempt no longer owns the job.
+    public func progress(_ percentage: Int, _ message: String, details: [String: Int] = [:]) async throws {
+        try await reporter.report(
+            JobProgress(percentage: min(100, max(0, percentage)), message: message, details: details))
+    }
+
+    /// Adds a row to `job_logs`, which members can read: ids, no secrets, no personal data.
+    ///
+    /// - Throws: `CancellationError` when this attempt no longer owns the job.
+    public func log(
+        _ level: JobLogLevel, _ message: String, metadata: [String: JSONValue] = [:]
+    ) async throws {
+        try await reporter.log(JobLogEntry(level: level, message: message, metadata: metadata))
+    }
+}
+
+/// Where an attempt's progress and log rows go: the database, or a test's record.
+public protocol JobReporter: Sendable {
+    func report(_ progress: JobProgress) async throws
+    func log(_ entry: JobLogEntry) async throws
+}
+
+/// How far an attempt has come.
+public struct JobProgress: Sendable, Hashable {
+    public let percentage: Int
+    public let message: String
+    public let details: [String: Int]
+
+    public init(percentage: Int, message: String, details: [String: Int] = [:]) {
+        self.percentage = percentage
+        self.message = message
+        self.details = details
+    }
+
+    /// As `jobs.progress` holds it.
+    public var json: JSONValue {
+        var members = details.mapValues { JSONValue.integer(Int64($0)) }
+        members["percentage"] = .integer(Int64(percentage))
+        members["message"] = .string(message)
+        return .object(members)
+    }
+}
+
+/// A row for `job_logs`.
+public struct JobLogEntry: Sendable, Hashable {
+    public let level: JobLogLevel
+    public let message: String
+    public let metadata: [String: JSONValue]
+
+    public init(level: JobLogLevel, message: String, metadata: [String: JSONValue] = [:]) {
+        self.level = level
+        self.message = message
+        self.metadata = metadata
+    }
+}

@@ -1,0 +1,60 @@
+package import Postgres
+
+extension JobStore {
+    /// Stores that these attempts succeeded, with their results.
+    ///
+    /// - Returns: The claims whose completion is stored, by this call or by an earlier one whose answer
+    ///   was lost. The others were not ours any more.
+    /// - Throws: `PostgresError`; where the server refused, one of the results can't be stored.
+    package func complete(
+        _ completions: [(claim: Claim, result: JSONText?)]
+    ) async throws(PostgresError) -> Set<Claim> {
+        let rows = try await pool.query(
+            """
+            /* jobworker:complete */
+            WITH ended AS (
+                SELECT * FROM unnest(
+                    \(completions.map(\.claim.jobID)), \(completions.map(\.claim.token)),
+                    \(NullableArray(completions.map { $0.result?.text }))) AS ended (id, lease_token, result)
+            ),
+            completed AS (
+                UPDATE public.jobs
+                SET status = 'completed', completed_at = clock_timestamp(), result = ended.result::jsonb,
+                    progress = jobs.progress || '{"percentage": 100}', error_message = NULL, error_stack = NULL,
+                    lease_open = false, worker_deaths = 0, snoozed_since = NULL
+                FROM ended
+                WHERE jobs.id = ended.id AND jobs.lease_token = ended.lease_token AND jobs.status = 'processing'
+                RETURNING jobs.id, jobs.lease_token, jobs.attempts, jobs.worker_id,
+                    jobs.completed_at - jobs.started_at AS duration
+            ),
+            completed_rows AS (
+                INSERT INTO public.job_logs (job_id, log_level, message, metadata)
+                SELECT id, 'info', format('Completed in %s s', round(extract(epoch FROM duration), 3)),
+                       jsonb_build_object('attempt', attempts, 'worker_id', worker_id)
+                FROM completed WHERE 'info' = ANY (\(loggedLevels))
+            )
+            SELECT id, lease_token FROM completed
+            UNION ALL
+            -- Stored before, by the same claim: the statement was sent twice.
+            SELECT jobs.id, jobs.lease_token FROM ended
+            JOIN public.jobs ON jobs.id = ended.id AND jobs.lease_token = ended.lease_token
+            WHERE jobs.status = 'completed'
+            """)
+        var stored: Set<Claim> = []
+        for row in rows { stored.insert(try Claim(row)) }
+        return stored
+    }
+
+    /// Stores that these runs have ended although their jobs were not ours to end: cancelled ones may
+    /// then be claimed anew.
+    package func endRuns(_ claims: [Claim]) async throws(PostgresError) {
+        try await pool.query(
+            """
+            /* jobworker:end_runs */
+            UPDATE public.jobs SET lease_open = false
+            FROM unnest(\(claims.map(\.jobID)), \(claims.map(\.token))) AS ended (id, lease_token)
+            WHERE jobs.id = ended.id AND jobs.lease_token = ended.lease_token AND jobs.lease_open
+              AND jobs.status <> 'processing'
+            """)
+    }
+}

@@ -1,0 +1,87 @@
+import FoundationEssentials
+package import Postgres
+
+extension JobStore {
+    /// Adds jobs, all or none.
+    ///
+    /// May be repeated after `.connectionLost`: the ids are the caller's, one that is there already is
+    /// left as it is. Relies on `jobs_pkey` and `jobs_unique_key`.
+    /// - Returns: One entry for each job, in the order given.
+    package func enqueue(_ jobs: [NewJob]) async throws(PostgresError) -> [EnqueuedJob] {
+        guard !jobs.isEmpty else { return [] }
+        var known = try await insert(jobs)
+        // A unique key's holder may have ended between the insert and the look-up: then try again.
+        for _ in 0..<5 {
+            let missing = jobs.filter { known[$0.id] == nil }
+            if missing.isEmpty { break }
+            let holders = try await holders(of: missing)
+            known.merge(holders) { first, _ in first }
+            let unresolved = missing.filter { known[$0.id] == nil }
+            if !unresolved.isEmpty { known.merge(try await insert(unresolved)) { first, _ in first } }
+        }
+        var enqueued: [EnqueuedJob] = []
+        for job in jobs {
+            guard let entry = known[job.id] else {
+                throw PostgresError(
+                    .rejected(sqlState: "40001"), operation: "jobworker:enqueue",
+                    message: "the unique key '\(job.uniqueKey ?? "")' kept changing hands; try again")
+            }
+            enqueued.append(entry)
+        }
+        return enqueued
+    }
+
+    private func insert(_ jobs: [NewJob]) async throws(PostgresError) -> [UUID: EnqueuedJob] {
+        let rows = try await pool.query(
+            """
+            /* jobworker:enqueue */
+            WITH given AS (
+                SELECT * FROM unnest(
+                    \(jobs.map(\.id)), \(jobs.map(\.workspaceID)), \(jobs.map(\.type)), \(jobs.map(\.queue)),
+                    \(jobs.map(\.payload)), \(jobs.map(\.priority.rawValue)),
+                    \(NullableArray(jobs.map(\.scheduledFor))), \(jobs.map(\.maxAttempts)),
+                    \(NullableArray(jobs.map { $0.timeout.map { Int($0.components.seconds) } })),
+                    \(NullableArray(jobs.map(\.uniqueKey))), \(NullableArray(jobs.map(\.createdBy))))
+                    AS given (id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
+                              max_attempts, timeout_seconds, unique_key, created_by)
+            ),
+            added AS (
+                INSERT INTO public.jobs (id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
+                                         max_attempts, timeout_seconds, unique_key, created_by)
+                SELECT id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
+                       max_attempts, timeout_seconds, unique_key, created_by
+                FROM given
+                ON CONFLICT DO NOTHING
+                RETURNING id
+            )
+            SELECT id FROM added
+            UNION
+            -- Ours, from an earlier call whose answer was lost.
+            SELECT jobs.id FROM given JOIN public.jobs ON jobs.id = given.id AND jobs.workspace_id = given.workspace_id
+            """)
+        var added: [UUID: EnqueuedJob] = [:]
+        for row in rows {
+            let id = try row.decode("id", as: UUID.self)
+            added[id] = EnqueuedJob(id: id, isDuplicate: false)
+        }
+        return added
+    }
+
+    private func holders(of jobs: [NewJob]) async throws(PostgresError) -> [UUID: EnqueuedJob] {
+        let keyed = jobs.filter { $0.uniqueKey != nil }
+        let rows = try await pool.query(
+            """
+            /* jobworker:enqueue.holders */
+            SELECT given.id AS asked, jobs.id AS held
+            FROM unnest(\(keyed.map(\.id)), \(keyed.map(\.workspaceID)), \(keyed.map(\.type)),
+                        \(keyed.compactMap(\.uniqueKey))) AS given (id, workspace_id, job_type, unique_key)
+            JOIN public.jobs ON jobs.workspace_id = given.workspace_id AND jobs.job_type = given.job_type
+                AND jobs.unique_key = given.unique_key AND jobs.status IN ('pending', 'blocked', 'processing')
+            """)
+        var held: [UUID: EnqueuedJob] = [:]
+        for row in rows {
+            held[try row.decode("asked")] = EnqueuedJob(id: try row.decode("held"), isDuplicate: true)
+        }
+        return held
+    }
+}

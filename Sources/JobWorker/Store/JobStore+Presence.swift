@@ -1,0 +1,64 @@
+package import Postgres
+
+/// What `job_workers` tells of a live process.
+package struct WorkerPresence: Sendable {
+    package var id: String
+    package var instance: String
+    package var host: String
+    package var machineID: String
+    package var pid: Int
+    package var version: String
+    package var queues: [String]
+    package var jobTypes: [String]
+    package var maxConcurrent: Int
+    package var running: Int
+
+    package init(
+        id: String, instance: String, host: String, machineID: String, pid: Int, version: String,
+        queues: [String], jobTypes: [String], maxConcurrent: Int, running: Int = 0
+    ) {
+        self.id = id
+        self.instance = instance
+        self.host = host
+        self.machineID = machineID
+        self.pid = pid
+        self.version = version
+        self.queues = queues
+        self.jobTypes = jobTypes
+        self.maxConcurrent = maxConcurrent
+        self.running = running
+    }
+
+    /// The table `presence` of the poll.
+    var beating: Fragment {
+        """
+        presence AS (
+            INSERT INTO public.job_workers
+                (id, instance, host, machine_id, pid, version, queues, job_types, max_concurrent, running,
+                 started_at, seen_at)
+            VALUES (\(id), \(instance), \(host), \(machineID), \(pid), \(version), \(queues), \(jobTypes),
+                    \(maxConcurrent), \(running), clock_timestamp(), clock_timestamp())
+            ON CONFLICT (id) DO UPDATE
+            SET seen_at = excluded.seen_at, running = excluded.running, queues = excluded.queues,
+                job_types = excluded.job_types, max_concurrent = excluded.max_concurrent, stopped_at = NULL
+        )
+        """
+    }
+}
+
+extension JobStore {
+    /// Says that this worker has stopped, and clears away rows of workers gone for a day.
+    package func leave(workerID: String) async throws(PostgresError) {
+        try await pool.query(
+            """
+            /* jobworker:leave */
+            WITH gone AS (
+                DELETE FROM public.job_workers
+                WHERE seen_at < clock_timestamp() - interval '1 day' AND id <> \(workerID)
+                  AND NOT EXISTS (SELECT FROM public.jobs
+                                  WHERE jobs.worker_id = job_workers.id AND jobs.status = 'processing')
+            )
+            UPDATE public.job_workers SET stopped_at = clock_timestamp(), running = 0 WHERE id = \(workerID)
+            """)
+    }
+}

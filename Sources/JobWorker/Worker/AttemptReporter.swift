@@ -1,0 +1,63 @@
+import Postgres
+import Synchronization
+
+/// Carries an attempt's progress and log rows to the database, fenced by its claim.
+final class AttemptReporter: JobReporter {
+    private let claim: Claim
+    private let store: JobStore
+    private let onLost: @Sendable () -> Void
+    private let percentage = Mutex(0)
+    private let rows = Mutex(0)
+    /// Most log rows of one attempt; what comes after is dropped, the last row says so.
+    static let rowLimit = 1000
+    /// Longest message, in bytes.
+    static let messageLimit = 8 * 1024
+
+    init(claim: Claim, store: JobStore, onLost: @escaping @Sendable () -> Void) {
+        self.claim = claim
+        self.store = store
+        self.onLost = onLost
+    }
+
+    func report(_ progress: JobProgress) async throws {
+        let highest = percentage.withLock { highest in
+            highest = max(highest, progress.percentage)
+            return highest
+        }
+        let shown = JobProgress(
+            percentage: highest, message: progress.message.cut(to: AttemptReporter.messageLimit),
+            details: progress.details)
+        try await keepClaim(try await store.setProgress(claim, try JSONText(encoding: shown.json)))
+    }
+
+    func log(_ entry: JobLogEntry) async throws {
+        let row = rows.withLock { rows in
+            rows += 1
+            return rows
+        }
+        guard row <= AttemptReporter.rowLimit else { return }
+        let isLast = row == AttemptReporter.rowLimit
+        let message = isLast ? "Too many log rows in this attempt; the rest is left out" : entry.message
+        let metadata = entry.metadata.isEmpty ? nil : try JSONText(encoding: entry.metadata)
+        try await keepClaim(
+            try await store.addLog(
+                claim, level: entry.level, message: message.cut(to: AttemptReporter.messageLimit), metadata: metadata))
+    }
+
+    private func keepClaim(_ isHeld: Bool) async throws {
+        guard !isHeld else { return }
+        onLost()
+        throw CancellationError()
+    }
+}
+
+extension String {
+    /// At most `limit` bytes of UTF-8, with a mark where something is missing.
+    func cut(to limit: Int) -> String {
+        guard utf8.count > limit else { return self }
+        var end = utf8.index(startIndex, offsetBy: max(0, limit - 3))
+        // Back to the start of a character.
+        while end > startIndex, end.samePosition(in: unicodeScalars) == nil { end = utf8.index(before: end) }
+        return String(self[..<end]) + "…"
+    }
+}

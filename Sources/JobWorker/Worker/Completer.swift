@@ -1,0 +1,184 @@
+import FoundationEssentials
+import Logging
+import Postgres
+import Synchronization
+
+/// How an attempt ended.
+enum Outcome: Sendable {
+    case completed(JSONText?)
+    case settled(Settlement)
+    /// Cancelled or lost: only the run's end is to be recorded.
+    case ended
+}
+
+/// What the database made of an outcome.
+enum Stored: Sendable, Hashable {
+    case completed, retried, failed, snoozed, released
+    case ended
+    /// The claim was not ours any more; nothing was changed.
+    case fenced
+}
+
+/// The only writer of outcomes.
+///
+/// Outcomes that gather while a statement is under way are stored by the next one: a busy worker writes
+/// many in one commit, an idle one never waits. While the database is away they stay here; there are
+/// never more of them than slots.
+final class Completer: Sendable {
+    private struct Entry: Sendable {
+        let claim: Claim
+        let outcome: Outcome
+        let stored: CheckedContinuation<Stored, Never>
+    }
+
+    private let store: JobStore
+    private let state: WorkerState
+    private let logger: Logger
+    private let retry: RetryPolicy
+    private let queue = Mutex<[Entry]>([])
+    private let arrivals: AsyncStream<Void>
+    private let arrived: AsyncStream<Void>.Continuation
+    /// Most outcomes in one statement.
+    private static let batchLimit = 500
+
+    init(store: JobStore, state: WorkerState, retry: RetryPolicy, logger: Logger) {
+        self.store = store
+        self.state = state
+        self.retry = retry
+        self.logger = logger
+        (arrivals, arrived) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+    }
+
+    /// Stores an outcome; returns when it is committed.
+    func store(_ outcome: Outcome, of claim: Claim) async -> Stored {
+        await withCheckedContinuation { continuation in
+            queue.withLock { $0.append(Entry(claim: claim, outcome: outcome, stored: continuation)) }
+            arrived.yield()
+        }
+    }
+
+    /// No outcome comes any more.
+    func finish() { arrived.finish() }
+
+    func run() async {
+        for await _ in arrivals {
+            while true {
+                let batch = queue.withLock { queue in
+                    let batch = Array(queue.prefix(Completer.batchLimit))
+                    queue.removeFirst(batch.count)
+                    return batch
+                }
+                if batch.isEmpty { break }
+                await write(batch)
+            }
+            state.rests(.completer)
+        }
+    }
+
+    private func write(_ batch: [Entry]) async {
+        var completions: [(Entry, JSONText?)] = []
+        var settlements: [(Entry, Settlement)] = []
+        var ends: [Entry] = []
+        for entry in batch {
+            switch entry.outcome {
+            case .completed(let result): completions.append((entry, result))
+            case .settled(let settlement): settlements.append((entry, settlement))
+            case .ended: ends.append(entry)
+            }
+        }
+        if !completions.isEmpty { await complete(completions) }
+        if !settlements.isEmpty { await settle(settlements) }
+        if !ends.isEmpty { await end(ends, as: .ended) }
+    }
+
+    private func complete(_ completions: [(entry: Entry, result: JSONText?)]) async {
+        let answer = await untilAnswered { () async throws(PostgresError) -> Set<Claim> in
+            try await self.store.complete(completions.map { ($0.entry.claim, $0.result) })
+        }
+        switch answer {
+        case .success(let stored):
+            var fenced: [Entry] = []
+            for (entry, _) in completions {
+                if stored.contains(entry.claim) {
+                    entry.stored.resume(returning: .completed)
+                } else {
+                    fenced.append(entry)
+                }
+            }
+            if !fenced.isEmpty { await end(fenced, as: .fenced) }
+        case .failure(let error) where completions.count > 1:
+            // One result that can't be stored must not take the others along.
+            logger.warning("a batch of completions was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
+            let middle = completions.count / 2
+            await complete(Array(completions[..<middle]))
+            await complete(Array(completions[middle...]))
+        case .failure(let error):
+            guard let (entry, _) = completions.first else { return }
+            let message = "The job ran, but its result can't be stored: \(error.message)"
+            await settle([(entry, Settlement(claim: entry.claim, kind: .fail, message: message))])
+        }
+    }
+
+    private func settle(_ settlements: [(entry: Entry, settlement: Settlement)]) async {
+        let answer = await untilAnswered { () async throws(PostgresError) -> [Claim: Verdict] in
+            try await self.store.settle(settlements.map(\.settlement))
+        }
+        switch answer {
+        case .success(let verdicts):
+            var fenced: [Entry] = []
+            for (entry, _) in settlements {
+                switch verdicts[entry.claim] {
+                case .retried: entry.stored.resume(returning: .retried)
+                case .failed: entry.stored.resume(returning: .failed)
+                case .snoozed: entry.stored.resume(returning: .snoozed)
+                case .released: entry.stored.resume(returning: .released)
+                case nil: fenced.append(entry)
+                }
+            }
+            if !fenced.isEmpty { await end(fenced, as: .fenced) }
+        case .failure(let error) where settlements.count > 1:
+            logger.warning("a batch of failures was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
+            let middle = settlements.count / 2
+            await settle(Array(settlements[..<middle]))
+            await settle(Array(settlements[middle...]))
+        case .failure(let error):
+            guard let (entry, settlement) = settlements.first else { return }
+            if settlement.stack == nil, settlement.message == Completer.plainMessage {
+                logger.error("an outcome can't be stored; the job will be taken back", metadata: ["ERROR": "\(error)"])
+                entry.stored.resume(returning: .fenced)
+                return
+            }
+            // The text of the error itself is what can't be stored.
+            let plain = Settlement(
+                claim: settlement.claim, kind: settlement.kind, message: Completer.plainMessage,
+                delay: settlement.delay, retryDelay: settlement.retryDelay)
+            await settle([(entry, plain)])
+        }
+    }
+
+    private static let plainMessage = "The attempt failed with an error whose text can't be stored; see the worker's log"
+
+    private func end(_ entries: [Entry], as stored: Stored) async {
+        _ = await untilAnswered { () async throws(PostgresError) in
+            try await self.store.endRuns(entries.map(\.claim))
+        }
+        for entry in entries { entry.stored.resume(returning: stored) }
+    }
+
+    /// Repeats a statement until the database has answered it: with success, or with a lasting refusal.
+    private func untilAnswered<Value: Sendable>(
+        _ statement: @Sendable () async throws(PostgresError) -> Value
+    ) async -> Result<Value, PostgresError> {
+        var backoff = Backoff()
+        while true {
+            state.willTurn(.completer, within: .seconds(120))
+            do throws(PostgresError) {
+                return .success(try await statement())
+            } catch {
+                guard error.isTransient, !Task.isCancelled else { return .failure(error) }
+                logger.warning("an outcome waits for the database", metadata: ["ERROR": "\(error)"])
+                try? await Task.sleep(for: backoff.next())
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+/// What one worker process serves, and its limits.
+public struct WorkerConfiguration: Sendable {
+    /// A queue to serve; `*` stands for every queue not named otherwise.
+    public struct Queue: Sendable, Hashable {
+        public let name: String
+        /// Most jobs of it at once in this process; `nil` for the worker's own limit.
+        public let maxConcurrent: Int?
+
+        public init(name: String, maxConcurrent: Int? = nil) {
+            self.name = name
+            self.maxConcurrent = maxConcurrent
+        }
+    }
+
+    /// Unique per process, at most 100 characters; stands in `jobs.worker_id`.
+    public var workerID: String
+    /// Stable name of this worker on its host: its successor takes its jobs back at once.
+    public var instance = "default"
+    public var host = ""
+    public var machineID = ""
+    /// Whether this process holds the lock of its instance, so that any predecessor is dead for sure.
+    public var holdsInstanceLock = false
+    public var version = ""
+    public var pid = 0
+    public var queues = [Queue(name: "default")]
+    public var maxConcurrent = 5
+    /// Longest pause between two looks at the queue.
+    public var pollInterval = Duration.seconds(5)
+    /// Longest time for an attempt, where its job says nothing else.
+    public var jobTimeout = Duration.seconds(900)
+    public var heartbeatInterval = Duration.seconds(15)
+    /// Silence after which a running job is taken back.
+    public var staleAfter = Duration.seconds(120)
+    /// Time for running jobs to end after a stop was asked for; then they are given back.
+    public var shutdownTimeout = Duration.seconds(120)
+    /// Time for a processor to end after its task was cancelled, before the process stops waiting for it.
+    public var cancellationGrace = Duration.seconds(10)
+    public var retry = RetryPolicy()
+    /// Lowest level of the rows the worker itself writes to `job_logs`; `nil` for none.
+    public var lifecycleLogs: JobLogLevel? = .info
+
+    public init(workerID: String) {
+        self.workerID = workerID
+    }
+}

@@ -1,0 +1,63 @@
+import Glibc
+public import Logging
+import Systemd
+
+/// How log events are written.
+public enum LogFormat: String, Sendable, CaseIterable {
+    /// `journal` if standard error goes there, `text` if it is a terminal, else `json`.
+    case auto
+    /// The journal's own protocol, with metadata as fields.
+    case journal
+    /// A line for people.
+    case text
+    /// A JSON object a line.
+    case json
+
+    /// What `auto` stands for; the others are themselves.
+    public func resolved(isJournal: Bool, isTerminal: Bool) -> LogFormat {
+        guard self == .auto else { return self }
+        return isJournal ? .journal : isTerminal ? .text : .json
+    }
+}
+
+/// Lets every `Logger` of this process write in this format. Called once, before the first `Logger`
+/// is made.
+///
+/// - Parameter metadataProvider: Facts of the running task, added to each event.
+/// - Returns: The level, to be changed while running.
+@discardableResult
+public func bootstrap(
+    format: LogFormat, level: Logger.Level, metadataProvider: Logger.MetadataProvider? = nil
+) -> LogLevelSetting {
+    let setting = LogLevelSetting(level)
+    let factory = logHandlerFactory(format: format, setting: setting)
+    LoggingSystem.bootstrap(factory, metadataProvider: metadataProvider)
+    return setting
+}
+
+/// Makes the handlers of `bootstrap(format:level:metadataProvider:)`, for those who bootstrap themselves.
+public func logHandlerFactory(
+    format: LogFormat, setting: LogLevelSetting
+) -> @Sendable (_ label: String, Logger.MetadataProvider?) -> any LogHandler {
+    let isTerminal = isatty(STDERR_FILENO) == 1
+    switch format.resolved(isJournal: isJournalConnected(), isTerminal: isTerminal) {
+    case .journal:
+        return { label, provider in
+            LeveledLogHandler(JournalLogHandler(label: label, metadataProvider: provider), setting: setting)
+        }
+    case .text:
+        let isColoured = LogColour.isWanted(
+            isTerminal: isTerminal, noColor: variable("NO_COLOR"), term: variable("TERM"))
+        return { label, provider in
+            LeveledLogHandler(
+                TextLogHandler(label: label, isColoured: isColoured, metadataProvider: provider),
+                setting: setting)
+        }
+    case .json, .auto:
+        return { label, provider in
+            LeveledLogHandler(JSONLogHandler(label: label, metadataProvider: provider), setting: setting)
+        }
+    }
+}
+
+private func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }

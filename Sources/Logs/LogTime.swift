@@ -1,0 +1,61 @@
+import Glibc
+
+/// A moment, and how far the clock on the wall is from UTC.
+public struct LogTime: Sendable {
+    public let secondsSince1970: Int
+    public let milliseconds: Int
+    /// East of Greenwich is positive.
+    public let utcOffsetSeconds: Int
+
+    public init(secondsSince1970: Int, milliseconds: Int = 0, utcOffsetSeconds: Int = 0) {
+        self.secondsSince1970 = secondsSince1970
+        self.milliseconds = milliseconds
+        self.utcOffsetSeconds = utcOffsetSeconds
+    }
+
+    /// Now, with no offset.
+    @Sendable
+    public static func utc() -> LogTime {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return LogTime(secondsSince1970: now.tv_sec, milliseconds: now.tv_nsec / 1_000_000)
+    }
+
+    /// Now, with the offset of this machine's time zone (`TZ`).
+    @Sendable
+    public static func local() -> LogTime {
+        let now = utc()
+        var seconds = time_t(now.secondsSince1970)
+        var parts = tm()
+        localtime_r(&seconds, &parts)
+        return LogTime(
+            secondsSince1970: now.secondsSince1970, milliseconds: now.milliseconds,
+            utcOffsetSeconds: parts.tm_gmtoff)
+    }
+
+    /// `12:00:01`, on the wall.
+    var clock: String {
+        let parts = calendar(secondsSince1970 + utcOffsetSeconds)
+        return "\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
+    }
+
+    /// `2026-01-31T12:00:01.250Z`
+    var rfc3339: String {
+        let parts = calendar(secondsSince1970)
+        return "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
+            + "T\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
+            + ".\(padded(Int32(milliseconds), 3))Z"
+    }
+
+    private func calendar(_ seconds: Int) -> tm {
+        var seconds = time_t(seconds)
+        var parts = tm()
+        gmtime_r(&seconds, &parts)
+        return parts
+    }
+
+    private func padded(_ number: Int32, _ width: Int = 2) -> String {
+        let digits = String(number)
+        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    }
+}
