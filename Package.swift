@@ -19,6 +19,7 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
@@ -42,6 +43,7 @@ let package = Package(
         .package(
             url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
         // Without its traits Subprocess needs no full Foundation.
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2", traits: []),
     ],
@@ -75,20 +77,26 @@ let package = Package(
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
-        room("Development", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", subprocess, logging]),
+        room("Development",
+            [
+                "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
         room("ControlPlane", ["JobWorker", "Postgres", "Systemd", hummingbird, crypto, logging]),
         room(
             "Daemon",
             [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                logging, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                logging, lifecycle, unixSignals,
             ]),
+
+        room("Bench", ["JobWorker", "Postgres", "Development", logging]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Daemon", "Development", "Migrations", arguments, crypto, logging, lifecycle,
+                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", arguments, crypto, logging, lifecycle, unixSignals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(

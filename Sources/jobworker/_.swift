@@ -4,7 +4,7 @@ import Postgres
 import Settings
 let version = "0.1.0"
 @main struct M: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "jobworker", subcommands: [RunCommand.self, Mig.self])
+    static let configuration = CommandConfiguration(commandName: "jobworker", subcommands: [RunCommand.self, Mig.self, DevCommand.self, BenchCommand.self])
 }
 struct Mig: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "migrate")
