@@ -77,12 +77,18 @@ let package = Package(
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
         room("Development", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", subprocess, logging]),
         room("ControlPlane", ["JobWorker", "Postgres", "Systemd", hummingbird, crypto, logging]),
+        room(
+            "Daemon",
+            [
+                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
+                logging, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Development", "Migrations", arguments, crypto, logging, lifecycle,
+                "ControlPlane", "Daemon", "Development", "Migrations", arguments, crypto, logging, lifecycle,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -105,7 +111,7 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
-                "Enrichment", "ControlPlane", logging, crypto,
+                "Enrichment", "ControlPlane", "Daemon", logging, crypto, lifecycle,
             ],
             swiftSettings: swiftSettings),
         .testTarget(
