@@ -135,3 +135,10 @@ let package = Package(
             swiftSettings: swiftSettings),
     ]
 )
+
+// With CI=true a warning stops the build. Not for everybody: a newer compiler may warn of more.
+if ["1", "true"].contains(Context.environment["CI"]) {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}

@@ -168,7 +168,8 @@ extension Connection {
         for case let text? in parameters.lazy.map(\.text) where text.utf8.contains(0) {
             // A C string would end there and the rest be lost without a word.
             throw PostgresError(
-                .rejected(sqlState: "22021"), operation: operation, message: "text with a NUL character can't be stored")
+                .rejected(sqlState: "22021"), operation: operation, message: "text with a NUL character can't be stored"
+            )
         }
         let name = try prepare(statement, operation: operation)
         let values = parameters.map { $0.text.map { UnsafePointer(strdup($0)) } ?? nil }
@@ -293,7 +294,8 @@ extension Connection {
             while let notify = PQnotifies(handle) {
                 arrived.append(
                     Notification(
-                        channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)))
+                        channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)
+                    ))
                 PQfreemem(notify)
             }
             if !arrived.isEmpty { return arrived }
@@ -373,7 +375,12 @@ private final class Interrupts: Sendable {
     }
 
     /// What follows in this scope (a ROLLBACK) must not be interrupted.
-    func shield() { state.withLock { $0.isTaken = true; $0.isRequested = false } }
+    func shield() {
+        state.withLock {
+            $0.isTaken = true
+            $0.isRequested = false
+        }
+    }
 }
 
 /// Cancels from a thread of its own: `PQcancel` connects anew, which can take long where packets vanish.
