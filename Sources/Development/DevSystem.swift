@@ -86,7 +86,8 @@ package final class DevSystem: Sendable {
     /// Starts the stand-in for Apollo.io.
     /// - Returns: Its address.
     package func startStandin() async throws -> String {
-        let started = try await Standin.start(latency: options.apolloLatency)
+        let milliseconds = Int((options.apolloLatency / .milliseconds(1)).rounded())
+        let started = try await Standin.start(["--latency-ms", String(milliseconds)])
         standin.value = started
         return started.url
     }

@@ -13,22 +13,31 @@ package final class Standin: Sendable {
     }
 
     /// Starts it on a free port.
-    /// - Parameters:
-    ///   - perMinute: Requests a key may make in a minute; 0 for no limit.
-    ///   - program: Its path; without one it is looked for beside this program, then in `PATH`.
-    package static func start(
-        latency: Duration = .zero, perMinute: Int = 0, program: String? = nil
-    ) async throws -> Standin {
-        let program = try program ?? find()
-        let milliseconds = Int((latency / .milliseconds(1)).rounded())
-        let process = TiedProcess([
-            program, "--port", "0", "--latency-ms", String(milliseconds), "--per-minute", String(perMinute),
-        ])
-        for await line in process.lines {
-            guard let start = line.firstRange(of: "listening on ") else { continue }
-            return Standin(url: String(line[start.upperBound...]), process: process)
+    /// - Parameter arguments: As `apollo-standin --help` tells.
+    /// - Returns: When it accepts requests.
+    package static func start(_ arguments: [String] = []) async throws -> Standin {
+        let program = try find()
+        let process = TiedProcess([program] + arguments)
+        let prefix = "listening on "
+        for await line in process.lines where line.hasPrefix(prefix) {
+            return Standin(url: String(line.dropFirst(prefix.count)), process: process)
         }
-        throw DevelopmentError("\(program) ended before it listened")
+        throw DevelopmentError("\(program) ended with \(await process.ended() ?? -1) before it listened")
+    }
+
+    /// Lends a running one to `body`.
+    package static func with<Value>(
+        _ arguments: [String] = [], _ body: (Standin) async throws -> Value
+    ) async throws -> Value {
+        let standin = try await start(arguments)
+        do {
+            let value = try await body(standin)
+            await standin.stop()
+            return value
+        } catch {
+            await standin.stop()
+            throw error
+        }
     }
 
     package func stop() async {
