@@ -1,8 +1,9 @@
+import Development
 import HTTPClient
 import Support
 import Testing
 
-@Suite struct ApolloStandinTests {
+@Suite struct StandinTests {
     @Test func `the stand-in answers while it runs`() async throws {
         try await Standin.with { standin in
             let client = Client()
