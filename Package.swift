@@ -22,6 +22,7 @@ let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "sw
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -78,11 +79,19 @@ let package = Package(
         room("Development", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", subprocess, logging]),
         room("ControlPlane", ["JobWorker", "Postgres", "Systemd", hummingbird, crypto, logging]),
 
+        // What the commands share.
+        room("Terminal", []),
+        room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
+        room(
+            "Console",
+            ["Terminal", "Doctor", "JobWorker", "Enrichment", "HTTPClient", "Postgres", "Settings", "Logs", signals]),
+
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Development", "Migrations", arguments, crypto, logging, lifecycle,
+                "ControlPlane", "Development", "Migrations", "Terminal", "Doctor", "Console", arguments, crypto, logging,
+                lifecycle,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -105,7 +114,7 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
-                "Enrichment", "ControlPlane", logging, crypto,
+                "Enrichment", "ControlPlane", "Terminal", "Doctor", "Console", logging, crypto,
             ],
             swiftSettings: swiftSettings),
         .testTarget(
