@@ -17,6 +17,8 @@ package struct JobStatistics: Sendable {
     package var durationP99: Duration?
     package var asOf: Timestamp = .distantPast
 
+    package init() {}
+
     package var queueDepth: Int { statuses["pending"] ?? 0 }
     package var processing: Int { statuses["processing"] ?? 0 }
 
@@ -36,6 +38,13 @@ package struct UnservedType: Sendable, Hashable {
     package let queue: String
     package let count: Int
     package let oldest: Timestamp?
+
+    package init(type: String, queue: String, count: Int, oldest: Timestamp?) {
+        self.type = type
+        self.queue = queue
+        self.count = count
+        self.oldest = oldest
+    }
 }
 
 extension JobStore {

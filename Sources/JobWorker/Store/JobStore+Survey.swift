@@ -19,6 +19,8 @@ package struct DatabaseSurvey: Sendable {
     package var missingRights: [String] = []
     /// Tables whose row security binds the role without a policy that lets the worker through.
     package var closedTables: [String] = []
+
+    package init() {}
 }
 
 /// A transaction that keeps PostgreSQL from clearing away old row versions.
@@ -27,6 +29,12 @@ package struct OldTransaction: Sendable {
     package let who: String
     package let application: String
     package let age: Duration
+
+    package init(who: String, application: String, age: Duration) {
+        self.who = who
+        self.application = application
+        self.age = age
+    }
 }
 
 /// Rows of `jobs` that no worker touches.
@@ -36,6 +44,13 @@ package struct OddJobs: Sendable, Hashable {
     package let withUnknownStatus: Int
     /// Some of the unknown ones.
     package let unknownStatuses: [String]
+
+    package init(withoutWorkspace: Int, withoutStatus: Int, withUnknownStatus: Int, unknownStatuses: [String]) {
+        self.withoutWorkspace = withoutWorkspace
+        self.withoutStatus = withoutStatus
+        self.withUnknownStatus = withUnknownStatus
+        self.unknownStatuses = unknownStatuses
+    }
 }
 
 extension JobStore {
@@ -83,13 +98,19 @@ extension JobStore {
             FROM pg_catalog.pg_roles AS me WHERE me.rolname = current_user
             """)
         guard let row = rows.first else { return DatabaseSurvey() }
-        return DatabaseSurvey(
-            serverVersion: try row.decode("version"), serverVersionNumber: try row.decode("version_number"),
-            database: try row.decode("database"), role: try row.decode("role"),
-            isSuperuser: try row.decode("rolsuper"), bypassesRowSecurity: try row.decode("rolbypassrls"),
-            isWorker: try row.decode("is_worker"), isStandby: try row.decode("is_standby"),
-            ownedTables: try row.decode("owned"), missingRights: try row.decode("missing"),
-            closedTables: try row.decode("closed"))
+        var survey = DatabaseSurvey()
+        survey.serverVersion = try row.decode("version")
+        survey.serverVersionNumber = try row.decode("version_number")
+        survey.database = try row.decode("database")
+        survey.role = try row.decode("role")
+        survey.isSuperuser = try row.decode("rolsuper")
+        survey.bypassesRowSecurity = try row.decode("rolbypassrls")
+        survey.isWorker = try row.decode("is_worker")
+        survey.isStandby = try row.decode("is_standby")
+        survey.ownedTables = try row.decode("owned")
+        survey.missingRights = try row.decode("missing")
+        survey.closedTables = try row.decode("closed")
+        return survey
     }
 
     /// The oldest transaction that holds back VACUUM, if there is any. Of other roles' sessions only members of
