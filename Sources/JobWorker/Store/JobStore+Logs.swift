@@ -12,6 +12,17 @@ package struct JobLogRow: Sendable, Hashable {
     /// Which of two rows of one transaction came first.
     package let seq: Int
 
+    package init(
+        id: UUID = UUID(), level: JobLogLevel, message: String, metadata: JSONText? = nil, createdAt: Timestamp?, seq: Int
+    ) {
+        self.id = id
+        self.level = level.rawValue
+        self.message = message
+        self.metadata = metadata
+        self.createdAt = createdAt
+        self.seq = seq
+    }
+
     init(_ row: Row) throws(PostgresError) {
         id = try row.decode("id")
         level = try row.decode("log_level")

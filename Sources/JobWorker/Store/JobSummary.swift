@@ -4,27 +4,35 @@ package import Postgres
 /// A job as a line of a list. Rows that the application left incomplete are shown as they are.
 package struct JobSummary: Sendable, Hashable {
     package let id: UUID
-    package let workspaceID: UUID?
+    package var workspaceID: UUID?
     package let type: String
-    package let queue: String
+    package var queue = "default"
     /// As stored; `known` reads it.
-    package let status: String?
-    package let priority: Int
-    package let attempts: Int
-    package let maxAttempts: Int
-    package let percentage: Double?
-    package let progressMessage: String?
-    package let errorMessage: String?
-    package let createdAt: Timestamp?
+    package var status: String?
+    package var priority = 0
+    package var attempts = 0
+    package var maxAttempts = 5
+    package var percentage: Double?
+    package var progressMessage: String?
+    /// Its first 1000 characters.
+    package var errorMessage: String?
+    package var createdAt: Timestamp?
     /// When a pending job is due: the latest of created, scheduled, next retry.
-    package let dueAt: Timestamp?
-    package let scheduledFor: Timestamp?
-    package let nextRetryAt: Timestamp?
-    package let startedAt: Timestamp?
-    package let completedAt: Timestamp?
-    package let workerID: String?
+    package var dueAt: Timestamp?
+    package var scheduledFor: Timestamp?
+    package var nextRetryAt: Timestamp?
+    package var startedAt: Timestamp?
+    package var completedAt: Timestamp?
+    package var workerID: String?
     /// The database's clock when it was read.
     package let asOf: Timestamp
+
+    package init(id: UUID, type: String, status: JobStatus?, asOf: Timestamp) {
+        self.id = id
+        self.type = type
+        self.status = status?.rawValue
+        self.asOf = asOf
+    }
 
     package var known: JobStatus? { status.flatMap { JobStatus(rawValue: $0) } }
     package var isFinal: Bool { known?.isFinal ?? false }
