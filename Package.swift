@@ -84,7 +84,7 @@ let package = Package(
         room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
         room(
             "Console",
-            ["Terminal", "Doctor", "JobWorker", "Enrichment", "HTTPClient", "Postgres", "Settings", "Logs", signals]),
+            ["Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings", "Logs", signals]),
 
         .executableTarget(
             name: "jobworker",

@@ -1,5 +1,6 @@
 import Doctor
 package import Enrichment
+package import FoundationEssentials
 import HTTPClient
 package import JobWorker
 package import Postgres
@@ -29,6 +30,15 @@ package struct Session: Sendable {
         ApolloKey(
             pool: pool, client: Client(), vault: try configuration.keyVault(),
             apolloBaseURL: configuration[Catalog.apolloBaseURL])
+    }
+
+    /// Figures about all jobs, or those of one workspace; queues belong to no workspace.
+    package func statistics(workspaceID: UUID?) async throws(PostgresError) -> StatisticsView {
+        let statistics = try await store.statistics(workspaceID: workspaceID)
+        guard workspaceID == nil else { return StatisticsView(statistics, queues: [], unserved: []) }
+        return StatisticsView(
+            statistics, queues: try await store.queues(),
+            unserved: try await store.unservedTypes(silence: configuration.workerSilence))
     }
 
     /// Of `MIGRATE_DATABASE_URL`, else of `DATABASE_URL`.

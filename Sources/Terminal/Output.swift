@@ -19,8 +19,12 @@ public final class Output: Sendable {
         isTerminal = isatty(descriptor) == 1
     }
 
-    /// Whether somebody still reads. A stream ends when nobody does.
-    public var isOpen: Bool { failure.load(ordering: .relaxed) == 0 }
+    /// Whether somebody still reads, as far as can be seen. A stream ends when nobody does.
+    public var isOpen: Bool {
+        guard failure.load(ordering: .relaxed) == 0 else { return false }
+        var state = pollfd(fd: descriptor, events: 0, revents: 0)
+        return poll(&state, 1, 0) < 1 || state.revents & Int16(POLLERR | POLLNVAL) == 0
+    }
 
     /// Why something could not be written, if that is worth a word: a reader that has gone is not.
     public var problem: String? {
@@ -43,7 +47,7 @@ public final class Output: Sendable {
 
     /// Writes the text as it is.
     public func write(_ text: String) {
-        guard isOpen else { return }
+        guard failure.load(ordering: .relaxed) == 0 else { return }
         var text = text
         text.withUTF8 { bytes in
             var rest = UnsafeRawBufferPointer(bytes)

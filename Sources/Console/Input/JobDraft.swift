@@ -72,6 +72,15 @@ package struct JobDraft: Sendable, Equatable {
             uniqueKey: uniqueKey, createdBy: createdBy)
     }
 
+    /// As `checked`, with the mistakes as a complaint.
+    package func checkedForCommand() throws(Complaint) -> NewJob {
+        do throws(JobMistakes) {
+            return try checked()
+        } catch {
+            throw Complaint(.usage, error.sentences.joined(separator: "\n"), advice: "Nothing was added.")
+        }
+    }
+
     private func uuid(_ text: String?, _ name: String, _ mistakes: inout [String]) -> UUID? {
         guard let text else { return nil }
         guard let id = UUID(uuidString: text) else {

@@ -2,6 +2,17 @@ package import JobWorker
 import Postgres
 package import Terminal
 
+/// The rows of a job's log.
+package struct LogView: View {
+    private let rows: [JobLogRow]
+
+    package init(_ rows: [JobLogRow]) { self.rows = rows }
+
+    package var json: JSON { .object([("logs", .array(rows.map(\.json)))]) }
+
+    package func text(for screen: Screen) -> String { rows.map { LogLine($0).text(for: screen) }.joined() }
+}
+
 /// A row of a job's log on a line of its own.
 package struct LogLine: View {
     private let row: JobLogRow
