@@ -19,10 +19,10 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
-let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -87,16 +87,24 @@ let package = Package(
             "Daemon",
             [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                logging, lifecycle, unixSignals,
+                logging, lifecycle, signals,
             ]),
 
         room("Bench", ["JobWorker", "Postgres", "Development", logging]),
+
+        // What the commands share.
+        room("Terminal", []),
+        room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
+        room(
+            "Console",
+            ["Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings", "Logs", signals]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", arguments, crypto, logging, lifecycle, unixSignals,
+                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
+                arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -119,7 +127,7 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
-                "Enrichment", "ControlPlane", "Daemon", logging, crypto, lifecycle,
+                "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
             ],
             swiftSettings: swiftSettings),
         .testTarget(

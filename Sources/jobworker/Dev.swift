@@ -5,7 +5,7 @@ import JobWorker
 import UnixSignals
 
 /// `jobworker dev`: the whole system on this machine, for trying it.
-struct DevCommand: AsyncParsableCommand {
+struct Dev: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dev", abstract: "Runs the whole system on this machine, for trying it.",
         discussion: """
