@@ -21,6 +21,16 @@ let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+// Hummingbird's connections without its router, and what they are built on: for listening descriptors that others
+// opened, and for limits.
+let http: [Target.Dependency] = [
+    .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+]
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -42,6 +52,9 @@ let package = Package(
         // Without its traits Hummingbird needs no full Foundation.
         .package(
             url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
         // Without its traits Subprocess needs no full Foundation.
@@ -82,7 +95,9 @@ let package = Package(
                 "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
-        room("ControlPlane", ["JobWorker", "Postgres", "Systemd", hummingbird, crypto, logging]),
+        room(
+            "ControlPlane",
+            ["JobWorker", "Postgres", "HTTPClient", "Systemd", crypto, logging, lifecycle] + http),
         room(
             "Daemon",
             [
