@@ -28,7 +28,7 @@ let package = Package(
     name: "jobworker",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "JobWorker", targets: ["JobWorker"]),
+        .library(name: "JobWorker", targets: ["JobWorker", "Postgres"]),
         .executable(name: "jobworker", targets: ["jobworker"]),
         .executable(name: "apollo-standin", targets: ["apollo-standin"]),
     ],
@@ -112,6 +112,7 @@ let package = Package(
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
                 "Enrichment", "ControlPlane", "Daemon", logging, crypto, lifecycle,
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: swiftSettings),
         .testTarget(
