@@ -141,6 +141,8 @@ extension Connection {
         }
         self.handle = handle
         PQsetNoticeProcessor(handle, ignoreNotice, nil)
+        // The only way to learn with which SQLSTATE a connection is refused.
+        PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
         let deadline = ContinuousClock.now + settings.connectTimeout
         var wanted = PGRES_POLLING_WRITING
         while wanted != PGRES_POLLING_OK {
@@ -153,12 +155,15 @@ extension Connection {
             }
             wanted = PQconnectPoll(handle)
         }
+        PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
         try executeScript("/* jobworker:session */ " + settings.sessionStatements, timeout: settings.answerTimeout)
     }
 
     private func unreachable(_ message: String) -> PostgresError {
         close()
-        return PostgresError(.unreachable, operation: "connect", message: message)
+        let report = ConnectionReport(message)
+        return PostgresError(
+            .unreachable, operation: "connect", message: report.message, connectionRefusal: report.sqlState)
     }
 
     private func executeOnce(_ statement: Statement) throws(PostgresError) -> Rows {

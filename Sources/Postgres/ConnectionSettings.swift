@@ -2,6 +2,8 @@
 public struct ConnectionSettings: Sendable {
     /// A libpq URI or `key=value` string; empty means libpq's own environment (`PGHOST` …).
     public var connectionString: String
+    /// Another database on the same server; `nil` for the one that the string names.
+    public var databaseName: String?
     /// What the session is for, as `pg_stat_activity.application_name` shows it.
     public var applicationName: String
     /// Longest time to connect, name look-up apart.
@@ -39,7 +41,7 @@ public struct ConnectionSettings: Sendable {
             ("dbname", connectionString),
             ("client_encoding", "UTF8"),
             ("application_name", applicationName),
-        ]
+        ] + (databaseName.map { [("dbname", $0)] } ?? [])
     }
 }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Console
 import Daemon
 import JobWorker
 import Logging
@@ -8,7 +9,7 @@ import Postgres
 import Settings
 
 /// `jobworker run`: the daemon, which the unit starts.
-struct RunCommand: AsyncParsableCommand {
+struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Runs jobs until it is told to stop: the daemon.",
         discussion: """
@@ -28,7 +29,14 @@ struct RunCommand: AsyncParsableCommand {
         let level = bootstrap(
             format: LogFormat(rawValue: configuration[Catalog.logFormat].rawValue) ?? .auto,
             level: Logger.Level(rawValue: configuration[Catalog.logLevel].rawValue) ?? .info)
-        let daemon = Daemon(sources: sources, configuration: configuration, version: version, logLevel: level)
-        try await daemon.run(migratingFirst: migrate)
+        let daemon = Daemon(sources: sources, configuration: configuration, version: Program.version, logLevel: level)
+        do {
+            try await daemon.run(migratingFirst: migrate)
+        } catch let failure as Daemon.Failure {
+            switch failure {
+            case .configuration: throw Complaint(.badConfiguration, failure.description)
+            case .unavailable: throw Complaint(.failed, failure.description)
+            }
+        }
     }
 }

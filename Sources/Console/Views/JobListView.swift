@@ -1,0 +1,40 @@
+package import JobWorker
+import Postgres
+package import Terminal
+
+/// Jobs as lines of a table.
+package struct JobListView: View {
+    private let jobs: [JobSummary]
+    private let next: JobCursor?
+
+    package init(_ page: JobPage) {
+        jobs = page.jobs
+        next = page.next
+    }
+
+    package init(_ jobs: [JobSummary]) {
+        self.jobs = jobs
+        next = nil
+    }
+
+    package func text(for screen: Screen) -> String {
+        guard !jobs.isEmpty else { return "" }
+        var table = Table([
+            .init("ID"), .init("TYPE", widthMin: 8), .init("QUEUE", widthMin: 6, isOptional: true), .init("STATUS"),
+            .init("PRIO", .right, isOptional: true), .init("TRIES", .right, isOptional: true), .init("ADDED"),
+            .init("NOTE", widthMin: 8),
+        ])
+        for job in jobs {
+            table.add([
+                .init(job.id.text), .init(job.type), .init(job.queue), JobWords.status(job), .init(String(job.priority)),
+                .init("\(job.attempts)/\(job.maxAttempts)"), .init(job.createdAt?.ago(job.asOf) ?? "-"),
+                .init(JobWords.note(job)),
+            ])
+        }
+        return table.text(for: screen)
+    }
+
+    package var json: JSON {
+        .object([("jobs", .array(jobs.map(\.json))), ("next_cursor", JSON(next?.text))])
+    }
+}
