@@ -90,7 +90,8 @@ let package = Package(
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
-        room("Development",
+        room(
+            "Development",
             [
                 "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -112,7 +113,10 @@ let package = Package(
         room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
         room(
             "Console",
-            ["Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings", "Logs", signals]),
+            [
+                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings",
+                "Logs", signals,
+            ]),
 
         .executableTarget(
             name: "jobworker",
@@ -143,7 +147,7 @@ let package = Package(
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
                 "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
-                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                signals,
             ],
             swiftSettings: swiftSettings),
         .testTarget(

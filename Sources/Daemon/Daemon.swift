@@ -1,4 +1,3 @@
-
 import ControlPlane
 import Enrichment
 import FoundationEssentials
@@ -103,7 +102,8 @@ public struct Daemon: Sendable {
                 worker: worker, logger: logger, stop: { await group.value?.triggerGracefulShutdown() },
                 reload: { await reload.run() }),
             SystemdReporter(
-                notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value }, logger: logger),
+                notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value }, logger: logger
+            ),
             server,
             worker,
         ]

@@ -49,7 +49,9 @@ actor Reload {
             "settings reloaded",
             metadata: ["CHANGED": "\(changes.filter { $0.reload == .live }.map(\.name).joined(separator: ", "))"])
         if !later.isEmpty {
-            logger.warning("changed settings that take effect at the next start", metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
+            logger.warning(
+                "changed settings that take effect at the next start",
+                metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
         }
         current = new
     }

@@ -98,7 +98,8 @@ package struct Demo: Sendable {
 
     private func logs(of job: DemoJob) async throws -> [String] {
         let rows = try await system.pool.query(
-            "/* jobworker:demo.logs */ SELECT message FROM public.job_logs WHERE job_id = \(job.id) ORDER BY created_at, seq")
+            "/* jobworker:demo.logs */ SELECT message FROM public.job_logs WHERE job_id = \(job.id) ORDER BY created_at, seq"
+        )
         var messages: [String] = []
         for row in rows { messages.append(try row.decode("message")) }
         return messages

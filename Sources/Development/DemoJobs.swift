@@ -64,7 +64,9 @@ extension DemoJob {
             contact("a person, everything known", contacts[0], .completed, credits: 1),
             contact("a person", contacts[1], .completed, credits: 1),
             account("asked for again: from the cache, free", accounts[0], .completed, credits: 0, isLate: true),
-            account("Apollo.io fails once: retried", accounts[5], .completed, attempts: 2, credits: 1, log: "will be tried again"),
+            account(
+                "Apollo.io fails once: retried", accounts[5], .completed, attempts: 2, credits: 1,
+                log: "will be tried again"),
             account("Apollo.io asks to wait: snoozed", accounts[6], .completed, credits: 1, log: "Waiting"),
             account("a company nobody knows", accounts[4], .failed, message: "No organization data found"),
             account("a company without a domain", accounts[7], .failed, message: "No domain available"),

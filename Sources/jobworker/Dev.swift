@@ -55,7 +55,9 @@ struct Dev: AsyncParsableCommand {
             try await DevSystem.start(options, workerLines: { line in if !demo { output.line("worker  \(line)") } })
         }
         do {
-            let apollo = try await output.step("Starting the stand-in for Apollo.io") { try await system.startStandin() }
+            let apollo = try await output.step("Starting the stand-in for Apollo.io") {
+                try await system.startStandin()
+            }
             try await output.step("Starting the worker") { try await system.startWorker(program: ownProgram()) }
             let isSuccess: Bool
             if demo {

@@ -60,7 +60,8 @@ extension TestDatabase {
         for processor in processors { try registry.register(processor) }
         return JobWorker::JobWorker(
             configuration: configuration, pool: ConnectionPool(workerSettings, limit: 2), listen: listen,
-            processors: registry, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }), check: check)
+            processors: registry, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            check: check)
     }
 
     /// Waits until a condition about the table holds.

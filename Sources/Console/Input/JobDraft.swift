@@ -54,7 +54,8 @@ package struct JobDraft: Sendable, Equatable {
         }
         let priority = Priority(text: priority ?? "normal")
         if priority == nil {
-            mistakes.append("priority must be high, normal, low or a whole number from -10 to 10, not '\(shown(self.priority))'")
+            mistakes.append(
+                "priority must be high, normal, low or a whole number from -10 to 10, not '\(shown(self.priority))'")
         }
         let attempts = maxAttempts.map { Int($0) } ?? 5
         if !(1...100).contains(attempts ?? 0) {
@@ -67,7 +68,8 @@ package struct JobDraft: Sendable, Equatable {
             throw JobMistakes(sentences: mistakes)
         }
         return NewJob(
-            id: id ?? UUID(), workspaceID: workspaceID, type: type, payload: JSONText(payload), queue: queue ?? "default",
+            id: id ?? UUID(), workspaceID: workspaceID, type: type, payload: JSONText(payload),
+            queue: queue ?? "default",
             priority: priority, scheduledFor: scheduledFor, maxAttempts: attempts, timeout: timeout,
             uniqueKey: uniqueKey, createdBy: createdBy)
     }

@@ -18,7 +18,8 @@ package struct WorkerListView: View {
         for worker in workers {
             let limit = worker.maxConcurrent.map { "/\($0)" } ?? ""
             table.add([
-                .init(worker.id), state(worker), .init("\(worker.running)\(limit)"), .init(worker.seenAt.ago(worker.asOf)),
+                .init(worker.id), state(worker), .init("\(worker.running)\(limit)"),
+                .init(worker.seenAt.ago(worker.asOf)),
                 .init(worker.startedAt.ago(worker.asOf)), .init(worker.host), .init(worker.instance),
                 .init(worker.version ?? "-"), .init(worker.queues.joined(separator: ",")),
                 .init(worker.jobTypes.joined(separator: ",")),

@@ -90,7 +90,8 @@ struct SocketFile: Sendable {
         let descriptor = socket(AF_UNIX, flags, 0)
         guard descriptor >= 0 else { throw failure("socket", path) }
         defer { close(descriptor) }
-        return withSocketAddress(path) { connect(descriptor, $0, $1) } != 0 && (errno == ECONNREFUSED || errno == ENOENT)
+        return withSocketAddress(path) { connect(descriptor, $0, $1) } != 0
+            && (errno == ECONNREFUSED || errno == ENOENT)
     }
 
     private static func groupID(named name: String) -> gid_t? {

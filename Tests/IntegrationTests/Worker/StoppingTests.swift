@@ -132,7 +132,8 @@ import Testing
     @Test func `what doesn't end in time is given back, its attempt too`() async throws {
         let (started, stopped) = (Gate(), Gate())
         let id = try await database.insertJob("wait")
-        let worker = try database.makeWorker([waiting(started, stopped)], change: { $0.shutdownTimeout = .milliseconds(50) })
+        let worker = try database.makeWorker(
+            [waiting(started, stopped)], change: { $0.shutdownTimeout = .milliseconds(50) })
         let running = Task { try await worker.run() }
         await started.passed()
         worker.stop()
@@ -149,7 +150,8 @@ import Testing
     @Test func `a worker in a hurry doesn't wait for running jobs`() async throws {
         let (started, stopped) = (Gate(), Gate())
         let id = try await database.insertJob("wait")
-        let worker = try database.makeWorker([waiting(started, stopped)], change: { $0.shutdownTimeout = .seconds(600) })
+        let worker = try database.makeWorker(
+            [waiting(started, stopped)], change: { $0.shutdownTimeout = .seconds(600) })
         let running = Task { try await worker.run() }
         await started.passed()
         worker.stop()
