@@ -65,5 +65,9 @@ package struct Complaint: Error, Sendable, Equatable {
 
 extension Complaint: CustomStringConvertible {
     /// As it stands on standard error.
-    package var description: String { ["jobworker: \(message)", advice].compactMap(\.self).joined(separator: "\n") }
+    package var description: String {
+        // Names of statements begin with the program's, too.
+        let start = message.hasPrefix("jobworker:") ? message : "jobworker: \(message)"
+        return [start, advice].compactMap(\.self).joined(separator: "\n")
+    }
 }

@@ -70,6 +70,6 @@ package struct Enqueuing {
         if workspaces.count == 1, let workspace = workspaces.first {
             return Complaint(.notFound, "there is no workspace \(workspace.text)")
         }
-        return Complaint(.notFound, "one of the workspaces doesn't exist", advice: error.detail)
+        return Complaint(.notFound, "one of the workspaces doesn't exist")
     }
 }

@@ -1,3 +1,4 @@
+import Terminal
 import UnixSignals
 
 /// Runs something that ends with Ctrl-C, as it is meant to: watching and following.
@@ -7,7 +8,13 @@ package func untilInterrupted(_ body: @escaping @MainActor @Sendable () async th
     let signals = await UnixSignalsSequence(trapping: .sigint, .sigterm)
     try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask { try await body() }
-        tasks.addTask { for await _ in signals { return } }
+        tasks.addTask {
+            for await _ in signals {
+                // Below the ^C that the terminal shows.
+                if Output.error.isTerminal { Output.error.write("\n") }
+                return
+            }
+        }
         defer { tasks.cancelAll() }
         try await tasks.next()
     }

@@ -7,14 +7,14 @@ public struct Table: Sendable {
         public let alignment: Alignment
         /// What it may be shortened to; `nil` where every character counts.
         public let widthMin: Int?
-        /// Whether it may be left out on a narrow screen.
-        public let isOptional: Bool
+        /// Whether it may be left out on a narrow screen: the one with the least weight goes first. `nil` never goes.
+        public let weight: Int?
 
-        public init(_ title: String, _ alignment: Alignment = .left, widthMin: Int? = nil, isOptional: Bool = false) {
+        public init(_ title: String, _ alignment: Alignment = .left, widthMin: Int? = nil, weight: Int? = nil) {
             self.title = title
             self.alignment = alignment
             self.widthMin = widthMin
-            self.isOptional = isOptional
+            self.weight = weight
         }
     }
 
@@ -60,8 +60,9 @@ public struct Table: Sendable {
             guard let width else { return widths }
             let fitted = shrink(widths, to: width)
             if Table.total(fitted) <= width { return fitted }
-            guard let dropped = shown.last(where: { columns[$0].isOptional }) else { return fitted }
-            shown.removeAll { $0 == dropped }
+            let dispensable = shown.compactMap { column in columns[column].weight.map { (column, weight: $0) } }
+            guard let least = dispensable.min(by: { $0.weight < $1.weight }) else { return fitted }
+            shown.removeAll { $0 == least.0 }
         }
     }
 

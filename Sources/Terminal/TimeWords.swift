@@ -15,19 +15,23 @@ extension Duration {
     }
 
     /// Read as the time since something: `3 min ago`, `now`, and `in 2 h` where it is negative.
+    ///
+    /// What has passed is cut, what is to come is rounded: what was set to ten minutes is `in 10 min` right after.
     public var agoWords: String {
-        let isPast = self >= .zero
-        let distance = isPast ? self : .zero - self
-        let seconds = distance.components.seconds
-        let words: String
-        switch seconds {
-        case ..<1: return "now"
-        case ..<60: words = "\(seconds) s"
-        case ..<3600: words = "\(seconds / 60) min"
-        case ..<86_400: words = "\(seconds / 3600) h"
-        default: words = "\(seconds / 86_400) d"
+        let seconds = components.seconds
+        if self < .zero {
+            let ahead = components.attoseconds < 0 ? 1 - seconds : -seconds
+            return "in " + Duration.one(ahead, isRounded: true)
         }
-        return isPast ? "\(words) ago" : "in \(words)"
+        return seconds < 1 ? "now" : Duration.one(seconds, isRounded: false) + " ago"
+    }
+
+    private static func one(_ seconds: Int64, isRounded: Bool) -> String {
+        func count(_ unit: Int64) -> Int64 { (seconds + (isRounded ? unit / 2 : 0)) / unit }
+        if count(1) < 60 { return "\(seconds) s" }
+        if count(60) < 60 { return "\(count(60)) min" }
+        if count(3600) < 24 { return "\(count(3600)) h" }
+        return "\(count(86_400)) d"
     }
 
     private static func two(_ large: Int64, _ unit: String, _ small: Int64, _ smallUnit: String) -> String {

@@ -16,8 +16,8 @@ struct Enqueue: AsyncParsableCommand {
             the options.
 
             Examples:
-              jobworker enqueue enrich_account --workspace $WS --payload '{"account_id": "…"}' --wait
-              jobworker enqueue report --workspace $WS --payload @report.json --at '2026-03-02 08:15' --priority low
+              jobworker enqueue report --workspace $WS --payload @report.json --wait
+              jobworker enqueue report --workspace $WS --at '2026-03-02 08:15'
               jobworker enqueue --batch jobs.jsonl --workspace $WS --queue imports
             """)
 

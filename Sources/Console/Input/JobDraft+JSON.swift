@@ -8,7 +8,7 @@ extension JobDraft {
     package init(json line: String, defaults: JobDraft) {
         self = defaults
         guard JSONMembers.problem(line) == nil, let members = JSONMembers.split(line) else {
-            mistakes.append("is no JSON object that PostgreSQL can store")
+            unreadable = "it \(JSONMembers.problem(line) ?? "is JSON, but no object")"
             return
         }
         for (name, text) in members.sorted(by: { $0.key < $1.key }) where text != "null" {

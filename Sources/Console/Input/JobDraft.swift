@@ -27,6 +27,8 @@ package struct JobDraft: Sendable, Equatable {
     package var createdBy: String?
     /// Found while it was read.
     var mistakes: [String] = []
+    /// Why nothing of it could be read.
+    var unreadable: String?
 
     /// Larger ones the worker doesn't read.
     package static let payloadBytesMax = 1 << 20
@@ -37,13 +39,16 @@ package struct JobDraft: Sendable, Equatable {
     /// - Returns: The job; its `scheduledFor` still lacks the `delay`, which counts from the database's clock.
     /// - Throws: All mistakes at once.
     package func checked() throws(JobMistakes) -> NewJob {
+        if let unreadable { throw JobMistakes(sentences: [unreadable]) }
         var mistakes = mistakes
         let id = uuid(id, "id", &mistakes)
         let createdBy = uuid(createdBy, "created_by", &mistakes)
         if workspaceID == nil { mistakes.append("the workspace is missing (--workspace UUID)") }
         let workspaceID = uuid(workspaceID, "workspace_id", &mistakes)
         check(type, "job_type", 1...100, &mistakes)
-        if type == nil { mistakes.append("the job type is missing") }
+        if type == nil, !mistakes.contains(where: { $0.hasPrefix("job_type ") }) {
+            mistakes.append("the job type is missing")
+        }
         check(queue, "job_queue", 1...50, &mistakes)
         check(uniqueKey, "unique_key", 1...255, &mistakes)
         let payload = payload ?? "{}"
@@ -79,7 +84,10 @@ package struct JobDraft: Sendable, Equatable {
         do throws(JobMistakes) {
             return try checked()
         } catch {
-            throw Complaint(.usage, error.sentences.joined(separator: "\n"), advice: "Nothing was added.")
+            let mistakes =
+                error.sentences.count == 1
+                ? error.sentences[0] : "the job can't be added:" + error.sentences.map { "\n  \($0)" }.joined()
+            throw Complaint(.usage, mistakes, advice: "Nothing was added.")
         }
     }
 

@@ -28,9 +28,7 @@ package struct ApolloKeyView: View {
         case nil: break
         }
         if let problem = status.problem { lines.append(problem) }
-        if let test {
-            lines.append(test.success ? "accepted by Apollo" : "refused: \(test.errorMessage ?? "")".oneLine)
-        }
+        if let test { lines.append(test.success ? "accepted by Apollo" : (test.errorMessage ?? "refused").oneLine) }
         return lines.joined(separator: "\n") + "\n"
     }
 

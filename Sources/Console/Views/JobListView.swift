@@ -20,9 +20,9 @@ package struct JobListView: View {
     package func text(for screen: Screen) -> String {
         guard !jobs.isEmpty else { return "" }
         var table = Table([
-            .init("ID"), .init("TYPE", widthMin: 8), .init("QUEUE", widthMin: 6, isOptional: true), .init("STATUS"),
-            .init("PRIO", .right, isOptional: true), .init("TRIES", .right, isOptional: true), .init("ADDED"),
-            .init("NOTE", widthMin: 8),
+            .init("ID"), .init("TYPE", widthMin: 10), .init("QUEUE", widthMin: 7, weight: 3), .init("STATUS"),
+            .init("PRIO", .right, weight: 1), .init("TRIES", .right, weight: 2), .init("ADDED", weight: 4),
+            .init("NOTE", widthMin: 14),
         ])
         for job in jobs {
             table.add([

@@ -47,7 +47,7 @@ package struct JobView: View {
         add("type", summary.type)
         add("workspace", summary.workspaceID?.text ?? "none: no worker touches it")
         add("queue", "\(summary.queue), priority \(summary.priority)")
-        if summary.known != .failed, summary.known != .deadLetter { add("state", JobWords.note(summary)) }
+        if !summary.isFinal { add("state", JobWords.note(summary)) }
         add("attempts", "\(summary.attempts) of \(summary.maxAttempts)")
         add("added", summary.createdAt)
         add("scheduled for", summary.scheduledFor)

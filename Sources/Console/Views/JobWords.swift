@@ -45,7 +45,7 @@ enum JobWords {
     private static func wait(_ job: JobSummary) -> String {
         guard let due = job.dueAt else { return "never due: it has no time" }
         let wait = job.asOf.duration(since: due).agoWords
-        if due <= job.asOf { return wait == "now" ? "due now" : "due since \(job.asOf.duration(since: due).words)" }
+        if due <= job.asOf { return wait == "now" ? "due now" : "due for \(job.asOf.duration(since: due).words)" }
         let isRetry = job.nextRetryAt == due && job.attempts > 0
         return isRetry ? "again \(wait)" : "due \(wait)"
     }

@@ -24,7 +24,7 @@ package struct LogLine: View {
     package func text(for screen: Screen) -> String {
         let palette = screen.palette
         let time = row.createdAt.map { String($0.text(fractionDigits: 3).replacing("T", with: " ")) } ?? "-"
-        let level = row.level.uppercased().oneLine
+        let level = (JobLogLevel(text: row.level)?.rawValue ?? row.level).uppercased().oneLine
         let padded = level + String(repeating: " ", count: max(0, 5 - level.count))
         var line = "\(palette.paint(time, .faint))  \(palette.paint(padded, tone))  \(row.message.oneLine)"
         if let metadata = row.metadata, metadata.text != "{}", metadata.text != "null" {

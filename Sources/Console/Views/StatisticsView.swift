@@ -80,7 +80,8 @@ package struct StatisticsView: View {
     private func lastHour(_ palette: Palette) -> String {
         var lines = ["\(statistics.completedLastHour) completed, \(statistics.failedLastHour) failed"]
         if let rate = statistics.successRate {
-            let tenths = Int((rate * 1000).rounded())
+            // Cut, so that 100 % means all of them.
+            let tenths = Int(rate * 1000)
             lines[0] += " (\(tenths / 10).\(tenths % 10) % succeeded), \(statistics.throughputPerMinute) a minute"
         }
         if let average = statistics.averageDuration, let p50 = statistics.durationP50, let p95 = statistics.durationP95,

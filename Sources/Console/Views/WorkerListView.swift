@@ -11,9 +11,10 @@ package struct WorkerListView: View {
     package func text(for screen: Screen) -> String {
         guard !workers.isEmpty else { return "" }
         var table = Table([
-            .init("WORKER", widthMin: 12), .init("STATE"), .init("RUNNING", .right), .init("SEEN"), .init("STARTED"),
-            .init("HOST", widthMin: 6, isOptional: true), .init("INSTANCE", widthMin: 6, isOptional: true),
-            .init("VERSION", isOptional: true), .init("QUEUES", widthMin: 8), .init("TYPES", widthMin: 8),
+            .init("WORKER", widthMin: 16), .init("STATE"), .init("RUNNING", .right), .init("SEEN"),
+            .init("STARTED", weight: 4), .init("HOST", widthMin: 6, weight: 3),
+            .init("INSTANCE", widthMin: 6, weight: 2),
+            .init("VERSION", weight: 1), .init("QUEUES", widthMin: 10), .init("TYPES", widthMin: 14),
         ])
         for worker in workers {
             let limit = worker.maxConcurrent.map { "/\($0)" } ?? ""

@@ -19,8 +19,9 @@ struct KeysSetApollo: AsyncParsableCommand {
 
     @MainActor func run() async throws {
         let session = try common.session()
+        let entry = try ApolloKeyEntry(session)
         let text = try TextArgument.secret(file: file, question: "Apollo key (not shown): ")
-        try await ApolloKeyEntry(session).set(text, workspace: workspace)
+        try await entry.set(text, workspace: workspace)
         let status = try await session.apolloKeys().status(workspace: workspace)
         common.printer.show(ApolloKeyView(workspace: workspace, status: status, test: nil))
     }

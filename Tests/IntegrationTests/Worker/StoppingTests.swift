@@ -118,6 +118,9 @@ import Testing
         let worker = try database.makeWorker([brief])
         let running = Task { try await worker.run() }
         await started.passed()
+        // A look that began before the stop may still find something.
+        for await _ in worker.state.transitions where worker.state.snapshot.isListening { break }
+        _ = await worker.pollNow(waitingAtMost: .zero)
         worker.stop()
         // Nothing new is begun, although a slot is free and a job is due.
         let late = try await database.insertJob("brief")
