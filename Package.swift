@@ -39,7 +39,7 @@ let package = Package(
     name: "jobworker",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "JobWorker", targets: ["JobWorker"]),
+        .library(name: "JobWorker", targets: ["JobWorker", "Postgres"]),
         .executable(name: "jobworker", targets: ["jobworker"]),
         .executable(name: "apollo-standin", targets: ["apollo-standin"]),
     ],
@@ -147,6 +147,7 @@ let package = Package(
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
                 "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
+                signals,
             ],
             swiftSettings: swiftSettings),
         .testTarget(

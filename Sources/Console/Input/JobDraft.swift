@@ -46,7 +46,9 @@ package struct JobDraft: Sendable, Equatable {
         if workspaceID == nil { mistakes.append("the workspace is missing (--workspace UUID)") }
         let workspaceID = uuid(workspaceID, "workspace_id", &mistakes)
         check(type, "job_type", 1...100, &mistakes)
-        if type == nil, !mistakes.contains(where: { $0.hasPrefix("job_type ") }) { mistakes.append("the job type is missing") }
+        if type == nil, !mistakes.contains(where: { $0.hasPrefix("job_type ") }) {
+            mistakes.append("the job type is missing")
+        }
         check(queue, "job_queue", 1...50, &mistakes)
         check(uniqueKey, "unique_key", 1...255, &mistakes)
         let payload = payload ?? "{}"
