@@ -127,7 +127,7 @@ let package = Package(
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
                 "Enrichment", "ControlPlane", "Daemon", logging, crypto, lifecycle,
-            ],
+            ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
             name: "IntegrationTests",
