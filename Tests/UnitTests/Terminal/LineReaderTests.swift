@@ -32,7 +32,7 @@ struct LineReaderTests {
     }
 
     @Test func `other than UTF-8 is refused`() throws {
-        let path = try folder.write([0x61, 0xFC, 0x0A], to: "latin")
+        let path = try folder.write([0x61, 0xFC, 0x0A] as [UInt8], to: "latin")
         #expect(throws: LineReader.Problem.notUTF8) {
             var reader = try LineReader(path: path)
             _ = try reader.rest(limit: 10)
