@@ -148,7 +148,7 @@ let package = Package(
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
                 "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
                 signals,
-            ],
+            ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
             name: "IntegrationTests",

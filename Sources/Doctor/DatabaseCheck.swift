@@ -39,6 +39,8 @@ enum DatabaseCheck {
             "transactions",
             "\(oldest.who)\(name) has had a transaction open for \(minutes) minutes: VACUUM can't clear away what "
                 + "jobs leave behind, and claims become slower",
-            advice: "End it, for a session with: SELECT pg_terminate_backend(\(oldest.who));")
+            advice: oldest.application == OldTransaction.prepared
+                ? "End it: ROLLBACK PREPARED '\(oldest.who.replacing("'", with: "''"))'; (or COMMIT PREPARED)."
+                : "End it: SELECT pg_terminate_backend(\(oldest.who));")
     }
 }

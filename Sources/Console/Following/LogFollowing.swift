@@ -21,7 +21,7 @@ package struct LogFollowing: Sendable {
     ///   - take: Gets new rows, oldest first; returns whether to go on.
     /// - Returns: The job as it ended, `nil` if `take` didn't want more.
     /// - Throws: `Complaint` where there is no such job.
-    package func run(last: Int, take: ([JobLogRow]) async throws -> Bool) async throws -> JobSummary? {
+    package func run(last: Int, take: ([JobLogRecord]) async throws -> Bool) async throws -> JobSummary? {
         var tail = LogTail()
         var patience = Patience()
         let rows = try await store.lastLogs(of: job, level: level, limit: max(1, last))

@@ -10,7 +10,7 @@ package struct LogTail: Sendable {
     private static let overlap = Duration.seconds(5)
     private var newest: Timestamp?
     /// Rows before it were there at the beginning and weren't wanted.
-    private var first: JobLogRow?
+    private var first: JobLogRecord?
     private var seen: [UUID: Timestamp] = [:]
 
     package init() {}
@@ -20,7 +20,7 @@ package struct LogTail: Sendable {
     ///   - rows: The newest rows that are there, at least one if there is any.
     ///   - last: How many of them are wanted.
     /// - Returns: The wanted ones.
-    package mutating func begin(_ rows: [JobLogRow], last: Int) -> [JobLogRow] {
+    package mutating func begin(_ rows: [JobLogRecord], last: Int) -> [JobLogRecord] {
         let wanted = rows.suffix(last)
         first = wanted.first ?? rows.last
         _ = take(rows)
@@ -34,7 +34,7 @@ package struct LogTail: Sendable {
     }
 
     /// - Returns: Those not seen before, in the order given.
-    package mutating func take(_ rows: [JobLogRow]) -> [JobLogRow] {
+    package mutating func take(_ rows: [JobLogRecord]) -> [JobLogRecord] {
         let fresh = rows.filter { seen[$0.id] == nil && !isUnwanted($0) }
         for row in fresh {
             guard let createdAt = row.createdAt else { continue }
@@ -46,7 +46,7 @@ package struct LogTail: Sendable {
         return fresh
     }
 
-    private func isUnwanted(_ row: JobLogRow) -> Bool {
+    private func isUnwanted(_ row: JobLogRecord) -> Bool {
         guard let first, let begin = first.createdAt, let createdAt = row.createdAt else { return false }
         return (createdAt, row.seq) < (begin, first.seq)
     }

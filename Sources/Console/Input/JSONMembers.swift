@@ -5,8 +5,34 @@ import JobWorker
 enum JSONMembers {
     /// Why the database won't take it as JSON; `nil` where it will.
     static func problem(_ text: String) -> String? {
-        guard let value = try? JSONText(text).decode(JSONValue.self) else { return "is not valid JSON" }
+        // The decoder forgives both; PostgreSQL doesn't.
+        guard !text.hasPrefix("\u{FEFF}"), !hasTrailingComma(text),
+            let value = try? JSONText(text).decode(JSONValue.self)
+        else { return "is not valid JSON" }
         return holdsNUL(value) ? "holds the character \\u0000, which PostgreSQL can't store" : nil
+    }
+
+    private static func hasTrailingComma(_ text: String) -> Bool {
+        var isInString = false
+        var isEscaped = false
+        var last: UInt8 = 0
+        for byte in text.utf8 where isInString || !isBlank(byte) {
+            if isInString {
+                if isEscaped {
+                    isEscaped = false
+                } else if byte == UInt8(ascii: "\\") {
+                    isEscaped = true
+                } else if byte == UInt8(ascii: "\"") {
+                    isInString = false
+                }
+            } else {
+                let isClosing = byte == UInt8(ascii: "}") || byte == UInt8(ascii: "]")
+                if isClosing, last == UInt8(ascii: ",") { return true }
+                isInString = byte == UInt8(ascii: "\"")
+            }
+            last = byte
+        }
+        return false
     }
 
     private static func holdsNUL(_ value: JSONValue) -> Bool {

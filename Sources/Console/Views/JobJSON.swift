@@ -41,7 +41,7 @@ extension JobRecord {
     }
 }
 
-extension JobLogRow {
+extension JobLogRecord {
     /// With the names of the table's columns.
     package var json: JSON {
         .object([

@@ -5,9 +5,9 @@ package import Terminal
 /// One job with everything about it.
 package struct JobView: View {
     private let job: JobRecord
-    private let logs: [JobLogRow]
+    private let logs: [JobLogRecord]
 
-    package init(_ job: JobRecord, logs: [JobLogRow]) {
+    package init(_ job: JobRecord, logs: [JobLogRecord]) {
         self.job = job
         self.logs = logs
     }

@@ -4,9 +4,9 @@ package import Terminal
 
 /// The rows of a job's log.
 package struct LogView: View {
-    private let rows: [JobLogRow]
+    private let rows: [JobLogRecord]
 
-    package init(_ rows: [JobLogRow]) { self.rows = rows }
+    package init(_ rows: [JobLogRecord]) { self.rows = rows }
 
     package var json: JSON { .object([("logs", .array(rows.map(\.json)))]) }
 
@@ -15,9 +15,9 @@ package struct LogView: View {
 
 /// A row of a job's log on a line of its own.
 package struct LogLine: View {
-    private let row: JobLogRow
+    private let row: JobLogRecord
 
-    package init(_ row: JobLogRow) { self.row = row }
+    package init(_ row: JobLogRecord) { self.row = row }
 
     package var json: JSON { row.json }
 

@@ -2,7 +2,7 @@ package import FoundationEssentials
 package import Postgres
 
 /// A row of `job_logs`.
-package struct JobLogRow: Sendable, Hashable {
+package struct JobLogRecord: Sendable, Hashable {
     package let id: UUID
     /// As stored: `debug`, `info`, `warn`, `error`, and `warning` in older rows.
     package let level: String
@@ -49,7 +49,7 @@ extension JobStore {
     /// The newest entries of a job's log, oldest of them first. Relies on `job_logs_job`.
     /// - Parameter level: The lowest level wanted.
     package func lastLogs(of job: UUID, level: JobLogLevel = .debug, limit: Int) async throws(PostgresError)
-        -> [JobLogRow]
+        -> [JobLogRecord]
     {
         let rows = try await pool.query(
             """
@@ -60,8 +60,8 @@ extension JobStore {
             ORDER BY created_at DESC, seq DESC
             LIMIT \(limit)
             """)
-        var entries: [JobLogRow] = []
-        for row in rows.reversed() { entries.append(try JobLogRow(row)) }
+        var entries: [JobLogRecord] = []
+        for row in rows.reversed() { entries.append(try JobLogRecord(row)) }
         return entries
     }
 
@@ -69,7 +69,7 @@ extension JobStore {
     ///
     /// An entry takes the time at which its transaction began, so one may appear shortly before a place already passed.
     package func logs(of job: UUID, after cursor: JobLogCursor, level: JobLogLevel = .debug, limit: Int)
-        async throws(PostgresError) -> [JobLogRow]
+        async throws(PostgresError) -> [JobLogRecord]
     {
         let rows = try await pool.query(
             """
@@ -81,8 +81,8 @@ extension JobStore {
             ORDER BY created_at, seq
             LIMIT \(limit)
             """)
-        var entries: [JobLogRow] = []
-        for row in rows { entries.append(try JobLogRow(row)) }
+        var entries: [JobLogRecord] = []
+        for row in rows { entries.append(try JobLogRecord(row)) }
         return entries
     }
 

@@ -25,10 +25,13 @@ package struct DatabaseSurvey: Sendable {
 
 /// A transaction that keeps PostgreSQL from clearing away old row versions.
 package struct OldTransaction: Sendable {
-    /// A session's process, or the name of a prepared transaction.
+    /// A session's process, or the name of a transaction that was prepared.
     package let who: String
+    /// Of a session; `prepared` otherwise.
     package let application: String
     package let age: Duration
+
+    package static let prepared = "prepared transaction"
 
     package init(who: String, application: String, age: Duration) {
         self.who = who
@@ -125,7 +128,7 @@ extension JobStore {
             WHERE backend_xmin IS NOT NULL AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
               AND datname = current_database()
             UNION ALL
-            SELECT gid, 'prepared transaction', extract(epoch FROM clock_timestamp() - prepared)::float8
+            SELECT gid, \(OldTransaction.prepared), extract(epoch FROM clock_timestamp() - prepared)::float8
             FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()
             ORDER BY seconds DESC LIMIT 1
             """)

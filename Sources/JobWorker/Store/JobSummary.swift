@@ -61,6 +61,7 @@ package struct JobSummary: Sendable, Hashable {
         maxAttempts = try row.decode("max_attempts")
         // Written by anybody: a percentage that is no number is none.
         percentage = try row.decodeIfPresent("percentage", as: String.self).flatMap { Double($0) }
+            .flatMap { $0.isFinite ? $0 : nil }
         progressMessage = try row.decodeIfPresent("progress_message")
         errorMessage = try row.decodeIfPresent("error_message")
         createdAt = try row.decodeIfPresent("created_at")

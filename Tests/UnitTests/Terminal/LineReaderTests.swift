@@ -2,10 +2,12 @@ import Terminal
 import Testing
 
 struct LineReaderTests {
-    private let folder = SettingsFolder()
+    private let folder: SettingsFolder
+
+    init() throws { folder = try SettingsFolder() }
 
     private func lines(_ text: String, limit: Int = 100) throws -> [String] {
-        var reader = try LineReader(path: folder.write("lines", text))
+        var reader = try LineReader(path: folder.write(text, to: "lines"))
         var lines: [String] = []
         while let line = try reader.line(limit: limit) { lines.append(line) }
         return lines
@@ -30,7 +32,7 @@ struct LineReaderTests {
     }
 
     @Test func `other than UTF-8 is refused`() throws {
-        let path = try folder.write("latin", bytes: [0x61, 0xFC, 0x0A])
+        let path = try folder.write([0x61, 0xFC, 0x0A] as [UInt8], to: "latin")
         #expect(throws: LineReader.Problem.notUTF8) {
             var reader = try LineReader(path: path)
             _ = try reader.rest(limit: 10)
