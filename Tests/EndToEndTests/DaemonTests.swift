@@ -30,7 +30,9 @@ import Testing
         #expect(health.status == 200)
         #expect(health.body.contains("\"worker_id\":\"\(daemon.workerID)\""))
         #expect(health.body.contains("\"connected\":true"))
-        let probe = await runProgram([BuiltProgram.path("jobworker"), "health", "--socket", daemon.socketPath, "--strict"])
+        let probe = await runProgram([
+            BuiltProgram.path("jobworker"), "health", "--socket", daemon.socketPath, "--strict",
+        ])
         #expect(probe.status == 0)
         #expect(probe.output.hasPrefix("healthy: 0 of 5 running"))
         var details = stat()

@@ -45,7 +45,9 @@ final class RawConnection: Sendable {
         await offThePool {
             var bytes = Array(text.utf8)[...]
             while !bytes.isEmpty {
-                let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+                let count = bytes.withUnsafeBytes {
+                    Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
                 guard count > 0 else { return }
                 bytes = bytes.dropFirst(count)
             }
@@ -68,7 +70,9 @@ final class RawConnection: Sendable {
             var buffer = [UInt8](repeating: 0, count: 16 * 1024)
             while !isComplete(String(decoding: received, as: UTF8.self)) {
                 let count = recv(descriptor, &buffer, buffer.count, 0)
-                if count < 0, errno == EAGAIN { return String(decoding: received, as: UTF8.self) + "<nothing more came>" }
+                if count < 0, errno == EAGAIN {
+                    return String(decoding: received, as: UTF8.self) + "<nothing more came>"
+                }
                 guard count > 0 else { break }
                 received += buffer[..<count]
             }
