@@ -21,6 +21,16 @@ let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+// Hummingbird's connections without its router, and what they are built on: for listening descriptors that others
+// opened, and for limits.
+let http: [Target.Dependency] = [
+    .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+]
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
 let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -29,7 +39,7 @@ let package = Package(
     name: "jobworker",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "JobWorker", targets: ["JobWorker"]),
+        .library(name: "JobWorker", targets: ["JobWorker", "Postgres"]),
         .executable(name: "jobworker", targets: ["jobworker"]),
         .executable(name: "apollo-standin", targets: ["apollo-standin"]),
     ],
@@ -42,7 +52,11 @@ let package = Package(
         // Without its traits Hummingbird needs no full Foundation.
         .package(
             url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
         // Without its traits Subprocess needs no full Foundation.
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2", traits: []),
     ],
@@ -76,22 +90,40 @@ let package = Package(
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
-        room("Development", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", subprocess, logging]),
-        room("ControlPlane", ["JobWorker", "Postgres", "Systemd", hummingbird, crypto, logging]),
+        room(
+            "Development",
+            [
+                "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        room(
+            "ControlPlane",
+            ["JobWorker", "Postgres", "HTTPClient", "Systemd", crypto, logging, lifecycle] + http),
+        room(
+            "Daemon",
+            [
+                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
+                logging, lifecycle, signals,
+            ]),
+
+        room("Bench", ["JobWorker", "Postgres", "Development", logging]),
 
         // What the commands share.
         room("Terminal", []),
         room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
         room(
             "Console",
-            ["Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings", "Logs", signals]),
+            [
+                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings",
+                "Logs", signals,
+            ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Development", "Migrations", "Terminal", "Doctor", "Console", arguments, crypto, logging,
-                lifecycle,
+                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
+                arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -114,8 +146,9 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
-                "Enrichment", "ControlPlane", "Terminal", "Doctor", "Console", logging, crypto,
-            ],
+                "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
+                signals,
+            ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
             name: "IntegrationTests",
@@ -130,3 +163,10 @@ let package = Package(
             swiftSettings: swiftSettings),
     ]
 )
+
+// With CI=true a warning stops the build. Not for everybody: a newer compiler may warn of more.
+if ["1", "true"].contains(Context.environment["CI"]) {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}

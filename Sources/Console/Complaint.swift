@@ -46,7 +46,8 @@ package struct Complaint: Error, Sendable, Equatable {
                     .refused, "the database refused the connection: \(error.message)",
                     advice: "Check user and password in DATABASE_URL, and pg_hba.conf.")
             } else {
-                self.init(.unreachable, error.description, advice: "Check DATABASE_URL; 'jobworker doctor' looks closer.")
+                self.init(
+                    .unreachable, error.description, advice: "Check DATABASE_URL; 'jobworker doctor' looks closer.")
             }
         case .connectionLost:
             self.init(.unreachable, error.description, advice: "Whether the statement took effect is unknown.")

@@ -67,7 +67,8 @@ package struct JobChanging {
     /// - Throws: `Complaint` where the filter means everything, or nobody confirms.
     package func run(_ filter: JobFilter, isConfirmed: Bool) async throws {
         guard !filter.isEverything else {
-            throw Complaint(.usage, "say which jobs to \(action.verb): ids, or options such as --workspace and --status")
+            throw Complaint(
+                .usage, "say which jobs to \(action.verb): ids, or options such as --workspace and --status")
         }
         var filter = filter
         if filter.statuses.isEmpty { filter.statuses = action.statuses }

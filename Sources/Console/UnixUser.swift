@@ -5,12 +5,15 @@ import Glibc
 enum UnixUser {
     /// Who called sudo, if somebody did: "root" would say nothing. Else the user of the process.
     static let name: String = {
-        if getuid() == 0, let caller = ProcessInfo.processInfo.environment["SUDO_USER"], isName(caller) { return caller }
+        if getuid() == 0, let caller = ProcessInfo.processInfo.environment["SUDO_USER"], isName(caller) {
+            return caller
+        }
         var entry = passwd()
         var found: UnsafeMutablePointer<passwd>?
         let name: String? = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 16_384) { buffer in
             guard let start = buffer.baseAddress,
-                getpwuid_r(getuid(), &entry, start, buffer.count, &found) == 0, let name = found?.pointee.pw_name else {
+                getpwuid_r(getuid(), &entry, start, buffer.count, &found) == 0, let name = found?.pointee.pw_name
+            else {
                 return nil
             }
             return String(cString: name)

@@ -38,22 +38,28 @@ package final class TiedProcess: Sendable {
 
     /// - Parameters:
     ///   - command: The program and its arguments.
+    ///   - environment: Variables besides those of this process.
     ///   - log: A file to which its output is added.
-    package init(_ command: [String], log: String? = nil, orphaning: Orphaning = Orphaning()) {
+    package init(
+        _ command: [String], environment: [String: String] = [:], log: String? = nil,
+        orphaning: Orphaning = Orphaning()
+    ) {
         let (lines, report) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingNewest(1000))
         let (asked, orders) = AsyncStream<Order>.makeStream()
         self.lines = lines
         self.orders = orders
         let isOver = Flag()
         self.isOver = isOver
-        let arguments = [TiedProcess.script, "sh", log ?? "", orphaning.signal.rawValue]
+        let arguments =
+            [TiedProcess.script, "sh", log ?? "", orphaning.signal.rawValue]
             + [String(orphaning.removes.count)] + orphaning.removes + command
         task = Task {
             defer {
                 isOver.set()
                 report.finish()
             }
-            return try await TiedProcess.run(["-c"] + arguments, asked: asked, report: report, orders: orders)
+            return try await TiedProcess.run(
+                ["-c"] + arguments, environment: environment, asked: asked, report: report, orders: orders)
         }
     }
 
@@ -80,14 +86,18 @@ package final class TiedProcess: Sendable {
     }
 
     private static func run(
-        _ arguments: [String], asked: AsyncStream<Order>, report: AsyncStream<String>.Continuation,
+        _ arguments: [String], environment: [String: String], asked: AsyncStream<Order>,
+        report: AsyncStream<String>.Continuation,
         orders: AsyncStream<Order>.Continuation
     ) async throws -> Int32 {
         var options = PlatformOptions()
         options.createSession = true
         let result = try await Subprocess.run(
-            .name("sh"), arguments: Arguments(arguments), platformOptions: options,
-            input: .inputWriter, output: .sequence, error: .discarded
+            .name("sh"), arguments: Arguments(arguments),
+            environment: .inherit.updating(
+                Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })
+            ),
+            platformOptions: options, input: .inputWriter, output: .sequence, error: .combinedWithOutput
         ) { execution in
             async let obeying: Void = {
                 for await order in asked {
@@ -111,7 +121,8 @@ package final class TiedProcess: Sendable {
     // Arguments: log file or nothing, signal for an orphan, number of paths to remove, those paths, the command.
     private static let script = """
         cd /
-        exec 3<&0 </dev/null
+        # Our own end of the output stays open as long as the shell lives, also where the program writes to a file.
+        exec 3<&0 4>&1 </dev/null
         log=$1 orphaned=$2 count=$3
         shift 3
         removes=

@@ -15,9 +15,12 @@ enum EnrichmentCheck {
         if !survey.unreadable.isEmpty {
             findings.append(
                 .fail(
-                    "keys", "the Apollo keys of \(counted(survey.unreadable.count, "workspace")) can't be decrypted: "
+                    "keys",
+                    "the Apollo keys of \(counted(survey.unreadable.count, "workspace")) can't be decrypted: "
                         + listed(survey.unreadable.map { $0.text }, max: 2),
-                    advice: "Add the encryption key that is missing to WORKER_ENCRYPTION_KEYS, or enter the Apollo keys anew."))
+                    advice:
+                        "Add the encryption key that is missing to WORKER_ENCRYPTION_KEYS, or enter the Apollo keys anew."
+                ))
         }
         guard let current else {
             findings.append(
@@ -29,7 +32,8 @@ enum EnrichmentCheck {
         if survey.unprotected > 0 {
             findings.append(
                 .warn(
-                    "keys", "\(counted(survey.unprotected, "Apollo key")) of earlier days can be read by whoever reads the row",
+                    "keys",
+                    "\(counted(survey.unprotected, "Apollo key")) of earlier days can be read by whoever reads the row",
                     advice: "'jobworker keys rotate' encrypts them."))
         }
         let older = survey.encrypted.filter { $0.key != current }

@@ -20,7 +20,8 @@ public struct Examination: Sendable {
         }
         var findings = SettingsCheck.findings(configuration)
         let pool = ConnectionPool(
-            ConnectionSettings(connectionString: configuration.databaseURL, applicationName: "jobworker doctor"), limit: 1)
+            ConnectionSettings(connectionString: configuration.databaseURL, applicationName: "jobworker doctor"),
+            limit: 1)
         findings += await examine(JobStore(pool: pool), configuration)
         await pool.close()
         return findings

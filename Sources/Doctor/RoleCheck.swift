@@ -33,7 +33,8 @@ enum RoleCheck {
         if !survey.ownedTables.isEmpty {
             findings.append(
                 .warn(
-                    "role", "'\(survey.role)' owns \(listed(survey.ownedTables, max: 2)): it could change the tables themselves",
+                    "role",
+                    "'\(survey.role)' owns \(listed(survey.ownedTables, max: 2)): it could change the tables themselves",
                     advice: makeLogin))
         }
         return findings.isEmpty ? [.ok("role", "'\(survey.role)' may do what the worker needs, and no more")] : findings

@@ -12,7 +12,7 @@ public actor Connection {
     private let interrupts: Interrupts
     /// `nil` once closed or lost.
     private var handle: OpaquePointer?
-    private var prepared: [String: String] = [:]
+    private var prepared: [String: (name: String, types: [UInt32])] = [:]
     private var isInTransaction = false
 
     /// Statements kept prepared; those beyond are planned each time.
@@ -172,7 +172,8 @@ extension Connection {
         for case let text? in parameters.lazy.map(\.text) where text.utf8.contains(0) {
             // A C string would end there and the rest be lost without a word.
             throw PostgresError(
-                .rejected(sqlState: "22021"), operation: operation, message: "text with a NUL character can't be stored")
+                .rejected(sqlState: "22021"), operation: operation, message: "text with a NUL character can't be stored"
+            )
         }
         let name = try prepare(statement, operation: operation)
         try mayStillSend(operation)
@@ -191,14 +192,17 @@ extension Connection {
 
     /// The name under which the statement is prepared; `nil` when it is to be sent whole.
     private func prepare(_ statement: Statement, operation: String) throws(PostgresError) -> String? {
-        if let name = prepared[statement.sql] { return name }
+        let types = statement.parameters.map(\.type)
+        if let known = prepared[statement.sql] {
+            // The same text with other types of values is another statement.
+            return known.types == types ? known.name : nil
+        }
         guard prepared.count < Connection.preparedLimit, !statement.parameters.isEmpty else { return nil }
         let name = "s\(prepared.count + 1)"
-        let types = statement.parameters.map(\.type)
         try mayStillSend(operation)
         guard PQsendPrepare(handle, name, statement.sql, Int32(types.count), types) == 1 else { throw lost(operation) }
         _ = try readResults(operation, timeout: settings.answerTimeout)
-        prepared[statement.sql] = name
+        prepared[statement.sql] = (name, types)
         return name
     }
 
@@ -317,7 +321,8 @@ extension Connection {
             while let notify = PQnotifies(handle) {
                 arrived.append(
                     Notification(
-                        channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)))
+                        channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)
+                    ))
                 PQfreemem(notify)
             }
             if !arrived.isEmpty { return arrived }

@@ -99,7 +99,11 @@ extension JSON {
         for scalar in text.unicodeScalars {
             if isInString {
                 lines.unicodeScalars.append(scalar)
-                if isEscaped { isEscaped = false } else if scalar == "\\" { isEscaped = true } else if scalar == "\"" {
+                if isEscaped {
+                    isEscaped = false
+                } else if scalar == "\\" {
+                    isEscaped = true
+                } else if scalar == "\"" {
                     isInString = false
                 }
                 continue

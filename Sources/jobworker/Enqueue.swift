@@ -43,7 +43,9 @@ struct Enqueue: AsyncParsableCommand {
         transform: pointInTime)
     var at: Timestamp?
 
-    @Option(name: .customLong("in"), help: ArgumentHelp("Not before so long from now: 10m.", valueName: "length"), transform: lengthOfTime)
+    @Option(
+        name: .customLong("in"), help: ArgumentHelp("Not before so long from now: 10m.", valueName: "length"),
+        transform: lengthOfTime)
     var delay: Duration?
 
     @Option(help: ArgumentHelp("Most attempts, the first included; 5 by default.", valueName: "n"))
@@ -118,7 +120,11 @@ struct Enqueue: AsyncParsableCommand {
         let session = try common.session()
         let printer = common.printer
         let tally = try await Enqueuing(session.store).add(file, after: delay) { jobs in
-            if common.json { jobs.forEach { printer.stream(EnqueuedView($0)) } } else { printer.lines(jobs.map(\.id.text)) }
+            if common.json {
+                jobs.forEach { printer.stream(EnqueuedView($0)) }
+            } else {
+                printer.lines(jobs.map(\.id.text))
+            }
         }
         let duplicates = tally.duplicates > 0 ? ", \(tally.duplicates) were there already" : ""
         printer.remark("\(tally.added) jobs added\(duplicates).")

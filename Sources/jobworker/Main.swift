@@ -16,8 +16,10 @@ struct Main: AsyncParsableCommand {
             """,
         version: Program.version,
         groupedSubcommands: [
+            CommandGroup(name: "The worker", subcommands: [Run.self, Health.self, Dev.self]),
             CommandGroup(name: "Jobs", subcommands: [Enqueue.self, Jobs.self, Stats.self, Queues.self, Workers.self]),
-            CommandGroup(name: "Set-up", subcommands: [Migrate.self, Config.self, Doctor.self, Keys.self]),
+            CommandGroup(
+                name: "Set-up", subcommands: [Migrate.self, Config.self, Doctor.self, Keys.self, Benchmarks.self]),
         ])
 
     /// Parses, runs, and ends the process with a status of `ExitStatus`.

@@ -36,7 +36,8 @@ package struct JobWaiting: Sendable {
             if waiting.isEmpty { return jobs }
             if let deadline, .now >= deadline, let first = waiting.first {
                 let others = waiting.count > 1 ? " and \(waiting.count - 1) more" : ""
-                throw Complaint(.failed, "job \(first.id.text)\(others) has not ended in time: it is \(first.status ?? "")")
+                throw Complaint(
+                    .failed, "job \(first.id.text)\(others) has not ended in time: it is \(first.status ?? "")")
             }
             try await Task.sleep(for: min(pause, deadline.map { max(.zero, $0 - .now) } ?? pause))
             pause = min(pause * 3 / 2, JobWaiting.pauseMax)

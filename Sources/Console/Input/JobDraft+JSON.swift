@@ -26,7 +26,8 @@ extension JobDraft {
             case "created_by": createdBy = string(text, name)
             default:
                 mistakes.append(
-                    "'\(name.shortened(to: 40).oneLine)' is no field of a job: there are \(JobDraft.names.joined(separator: ", "))")
+                    "'\(name.shortened(to: 40).oneLine)' is no field of a job: there are \(JobDraft.names.joined(separator: ", "))"
+                )
             }
         }
     }
@@ -44,7 +45,9 @@ extension JobDraft {
 
     private mutating func read(scheduled json: String) {
         scheduledFor = (try? JSONText(json).decode(String.self)).flatMap { Timestamp(text: $0) }
-        if scheduledFor == nil { mistakes.append("scheduled_for must be a time with its zone, as 2026-03-02T08:15:00Z") }
+        if scheduledFor == nil {
+            mistakes.append("scheduled_for must be a time with its zone, as 2026-03-02T08:15:00Z")
+        }
     }
 
     private mutating func read(timeout json: String) {

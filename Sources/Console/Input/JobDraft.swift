@@ -46,7 +46,9 @@ package struct JobDraft: Sendable, Equatable {
         if workspaceID == nil { mistakes.append("the workspace is missing (--workspace UUID)") }
         let workspaceID = uuid(workspaceID, "workspace_id", &mistakes)
         check(type, "job_type", 1...100, &mistakes)
-        if type == nil, !mistakes.contains(where: { $0.hasPrefix("job_type ") }) { mistakes.append("the job type is missing") }
+        if type == nil, !mistakes.contains(where: { $0.hasPrefix("job_type ") }) {
+            mistakes.append("the job type is missing")
+        }
         check(queue, "job_queue", 1...50, &mistakes)
         check(uniqueKey, "unique_key", 1...255, &mistakes)
         let payload = payload ?? "{}"
@@ -57,7 +59,8 @@ package struct JobDraft: Sendable, Equatable {
         }
         let priority = Priority(text: priority ?? "normal")
         if priority == nil {
-            mistakes.append("priority must be high, normal, low or a whole number from -10 to 10, not '\(shown(self.priority))'")
+            mistakes.append(
+                "priority must be high, normal, low or a whole number from -10 to 10, not '\(shown(self.priority))'")
         }
         let attempts = maxAttempts.map { Int($0) } ?? 5
         if !(1...100).contains(attempts ?? 0) {
@@ -70,7 +73,8 @@ package struct JobDraft: Sendable, Equatable {
             throw JobMistakes(sentences: mistakes)
         }
         return NewJob(
-            id: id ?? UUID(), workspaceID: workspaceID, type: type, payload: JSONText(payload), queue: queue ?? "default",
+            id: id ?? UUID(), workspaceID: workspaceID, type: type, payload: JSONText(payload),
+            queue: queue ?? "default",
             priority: priority, scheduledFor: scheduledFor, maxAttempts: attempts, timeout: timeout,
             uniqueKey: uniqueKey, createdBy: createdBy)
     }

@@ -51,7 +51,8 @@ package struct JobFile {
             do throws(JobMistakes) {
                 batch.append(try JobDraft(json: line, defaults: defaults).checked())
             } catch {
-                throw Complaint(.usage, error.sentences.map { "line \(number) of \(name): \($0)" }.joined(separator: "\n"))
+                throw Complaint(
+                    .usage, error.sentences.map { "line \(number) of \(name): \($0)" }.joined(separator: "\n"))
             }
             if batch.count == JobFile.batchSize {
                 try await take(batch, number)

@@ -10,7 +10,9 @@ package enum PointInTime {
     /// - Parameter now: For a time of day, which means today or tomorrow; in seconds since 1970.
     /// - Returns: `nil` for anything else, and for a local time that a change of clocks leaves out.
     package static func parse(_ text: String, now: Int = time(nil)) -> Timestamp? {
-        if let exact = Timestamp(text: text.uppercased()), exact != .distantFuture, exact != .distantPast { return exact }
+        if let exact = Timestamp(text: text.uppercased()), exact != .distantFuture, exact != .distantPast {
+            return exact
+        }
         let bytes = Array(text.utf8)
         var wanted = tm()
         wanted.tm_isdst = -1

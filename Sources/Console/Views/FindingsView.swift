@@ -19,7 +19,8 @@ package struct FindingsView: View {
             text += "\(screen.palette.paint(word, tone(finding)))  \(subject)  "
             text += wrapped(finding.message.oneLine, indent, screen.width)
             if let advice = finding.advice {
-                text += indent + screen.palette.paint("→ ", .strong) + wrapped(advice.oneLine, indent + "  ", screen.width)
+                text +=
+                    indent + screen.palette.paint("→ ", .strong) + wrapped(advice.oneLine, indent + "  ", screen.width)
             }
         }
         return text

@@ -22,7 +22,9 @@ extension JobSummary {
 extension JobRecord {
     /// Every column, with its name.
     var json: JSON {
-        var members = summary.members.filter { $0.0 != "percentage" && $0.0 != "progress_message" && $0.0 != "error_message" }
+        var members = summary.members.filter {
+            $0.0 != "percentage" && $0.0 != "progress_message" && $0.0 != "error_message"
+        }
         members += [
             ("payload", .raw(payload.text)), ("progress", progress.map { .raw($0.text) } ?? .null),
             ("result", result.map { .raw($0.text) } ?? .null), ("error_message", JSON(errorMessage)),

@@ -26,7 +26,8 @@ package struct JobListView: View {
         ])
         for job in jobs {
             table.add([
-                .init(job.id.text), .init(job.type), .init(job.queue), JobWords.status(job), .init(String(job.priority)),
+                .init(job.id.text), .init(job.type), .init(job.queue), JobWords.status(job),
+                .init(String(job.priority)),
                 .init("\(job.attempts)/\(job.maxAttempts)"), .init(job.createdAt?.ago(job.asOf) ?? "-"),
                 .init(JobWords.note(job)),
             ])

@@ -67,8 +67,10 @@ package struct JobView: View {
         add("replay of", job.replayOf?.text)
         add("workflow", job.workflowID?.text)
         add("schedule", job.scheduleID?.text)
-        add("added by", [job.createdBy.map { "user \($0.text)" }, job.insertedBy.map { "role \($0)" }]
-            .compactMap(\.self).joined(separator: ", "))
+        add(
+            "added by",
+            [job.createdBy.map { "user \($0.text)" }, job.insertedBy.map { "role \($0)" }]
+                .compactMap(\.self).joined(separator: ", "))
         return facts
     }
 

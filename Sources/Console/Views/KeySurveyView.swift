@@ -18,7 +18,9 @@ package struct KeySurveyView: View {
 
     package func text(for screen: Screen) -> String {
         var table = Table([.init("ENCRYPTED WITH"), .init("APOLLO KEYS", .right), .init("NOTE")])
-        if let current, survey.encrypted[current] == nil { table.add([.init(current), "0", "encrypts what is set now"]) }
+        if let current, survey.encrypted[current] == nil {
+            table.add([.init(current), "0", "encrypts what is set now"])
+        }
         for (id, count) in survey.encrypted.sorted(by: { $0.key < $1.key }) {
             table.add([
                 .init(id), .init(String(count)),

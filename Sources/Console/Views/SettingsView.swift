@@ -27,7 +27,8 @@ package struct SettingsView: View {
                     entries.map { entry in
                         .object([
                             ("name", .string(entry.name)), ("value", .string(entry.value)),
-                            ("origin", .string(entry.origin.description)), ("is_default", .bool(entry.origin == .default)),
+                            ("origin", .string(entry.origin.description)),
+                            ("is_default", .bool(entry.origin == .default)),
                             ("is_secret", .bool(entry.isSecret)), ("needs_restart", .bool(entry.reload == .restart)),
                             ("allowed", .string(entry.allowed)), ("help", .string(entry.help)),
                         ])

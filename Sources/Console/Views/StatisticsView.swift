@@ -89,7 +89,8 @@ package struct StatisticsView: View {
         {
             lines.append("took \(average.words) on average; p50 \(p50.words), p95 \(p95.words), p99 \(p99.words)")
         }
-        lines.append("last day: \(statistics.failedLastDay) failed, \(statistics.slowLastDay) took longer than 5 minutes")
+        lines.append(
+            "last day: \(statistics.failedLastDay) failed, \(statistics.slowLastDay) took longer than 5 minutes")
         return lines.map { "  \($0)\n" }.joined()
     }
 }

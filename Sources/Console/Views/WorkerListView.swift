@@ -12,13 +12,15 @@ package struct WorkerListView: View {
         guard !workers.isEmpty else { return "" }
         var table = Table([
             .init("WORKER", widthMin: 16), .init("STATE"), .init("RUNNING", .right), .init("SEEN"),
-            .init("STARTED", weight: 4), .init("HOST", widthMin: 6, weight: 3), .init("INSTANCE", widthMin: 6, weight: 2),
+            .init("STARTED", weight: 4), .init("HOST", widthMin: 6, weight: 3),
+            .init("INSTANCE", widthMin: 6, weight: 2),
             .init("VERSION", weight: 1), .init("QUEUES", widthMin: 10), .init("TYPES", widthMin: 14),
         ])
         for worker in workers {
             let limit = worker.maxConcurrent.map { "/\($0)" } ?? ""
             table.add([
-                .init(worker.id), state(worker), .init("\(worker.running)\(limit)"), .init(worker.seenAt.ago(worker.asOf)),
+                .init(worker.id), state(worker), .init("\(worker.running)\(limit)"),
+                .init(worker.seenAt.ago(worker.asOf)),
                 .init(worker.startedAt.ago(worker.asOf)), .init(worker.host), .init(worker.instance),
                 .init(worker.version ?? "-"), .init(worker.queues.joined(separator: ",")),
                 .init(worker.jobTypes.joined(separator: ",")),

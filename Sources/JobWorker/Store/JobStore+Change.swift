@@ -80,7 +80,8 @@ extension JobStore {
                     throw JobChangeRefusal.conflict(
                         job.isFinal
                             ? "job \(id.text) is \(job.status ?? ""), but its run hasn't ended yet"
-                            : "job \(id.text) is \(job.status ?? "without a status") and can't be deleted: cancel it first")
+                            : "job \(id.text) is \(job.status ?? "without a status") and can't be deleted: cancel it first"
+                    )
                 }
                 return job
             }

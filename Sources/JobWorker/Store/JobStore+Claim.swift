@@ -96,20 +96,20 @@ extension JobStore {
                         ORDER BY coalesce(job_queue, 'default') LIMIT 1)
                 FROM every_queue WHERE every_queue.name IS NOT NULL
             ),
-            wanted (name, free) AS (
-                SELECT shares.name, least(shares.free, \(request.limit))
+            wanted (name, free, is_other) AS (
+                SELECT shares.name, least(shares.free, \(request.limit)), shares.is_other
                 FROM (
-                    SELECT * FROM unnest(\(named.map(\.name)), \(named.map(\.free)))
+                    SELECT given.*, false FROM unnest(\(named.map(\.name)), \(named.map(\.free))) AS given
                     UNION ALL
-                    SELECT every_queue.name, \(others) FROM every_queue
+                    SELECT every_queue.name, \(others), true FROM every_queue
                     WHERE every_queue.name IS NOT NULL AND every_queue.name <> ALL (\(named.map(\.name)))
-                ) AS shares (name, free)
+                ) AS shares (name, free, is_other)
                 WHERE NOT EXISTS (SELECT FROM public.job_queues
                                   WHERE job_queues.name = shares.name AND job_queues.paused_at IS NOT NULL)
             ),
             due AS MATERIALIZED (
                 SELECT candidate.* FROM wanted CROSS JOIN LATERAL (
-                    SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect,
+                    SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, wanted.is_other,
                            coalesce(jobs.priority, 0) AS urgency,
                            greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
                     FROM public.jobs
@@ -130,11 +130,14 @@ extension JobStore {
             ),
             picked AS MATERIALIZED (
                 SELECT ranked.* FROM (
-                    SELECT due.*, row_number() OVER (PARTITION BY is_suspect ORDER BY urgency DESC, due_at, id) AS place
+                    SELECT due.*, row_number() OVER (PARTITION BY is_suspect ORDER BY urgency DESC, due_at, id) AS place,
+                           row_number() OVER (PARTITION BY is_other ORDER BY urgency DESC, due_at, id) AS other_place
                     FROM due
                 ) AS ranked
                 -- One suspect at a time: if this process dies too, it is the culprit.
-                WHERE NOT is_suspect OR place = 1
+                WHERE (NOT is_suspect OR place = 1)
+                  -- The queues behind '*' share one cap.
+                  AND (NOT is_other OR other_place <= \(others))
                 ORDER BY urgency DESC, due_at, id
                 LIMIT \(request.limit)
             ),
@@ -179,7 +182,8 @@ extension JobStore {
             var refusal: String?
             if payload == nil {
                 let bytes = try row.decode("payload_bytes", as: Int.self)
-                refusal = "The payload has \(bytes) bytes, more than the worker accepts; store the data elsewhere and pass a reference"
+                refusal =
+                    "The payload has \(bytes) bytes, more than the worker accepts; store the data elsewhere and pass a reference"
             }
             claimed.append(
                 ClaimedJob(
@@ -187,7 +191,9 @@ extension JobStore {
         }
         // RETURNING promises no order.
         return claimed.sorted { left, right in
-            (right.job.priority, left.job.dueAt, left.job.id.text) < (left.job.priority, right.job.dueAt, right.job.id.text)
+            (right.job.priority, left.job.dueAt, left.job.id.text) < (
+                left.job.priority, right.job.dueAt, right.job.id.text
+            )
         }
     }
 }

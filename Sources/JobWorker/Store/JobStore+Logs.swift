@@ -13,7 +13,8 @@ package struct JobLogRecord: Sendable, Hashable {
     package let seq: Int
 
     package init(
-        id: UUID = UUID(), level: JobLogLevel, message: String, metadata: JSONText? = nil, createdAt: Timestamp?, seq: Int
+        id: UUID = UUID(), level: JobLogLevel, message: String, metadata: JSONText? = nil, createdAt: Timestamp?,
+        seq: Int
     ) {
         self.id = id
         self.level = level.rawValue

@@ -17,6 +17,8 @@ enum Stored: Sendable, Hashable {
     case ended
     /// The claim was not ours any more; nothing was changed.
     case fenced
+    /// The worker stopped before the database answered.
+    case unknown
 }
 
 /// The only writer of outcomes.
@@ -34,17 +36,16 @@ final class Completer: Sendable {
     private let store: JobStore
     private let state: WorkerState
     private let logger: Logger
-    private let retry: RetryPolicy
     private let queue = Mutex<[Entry]>([])
+    private let isGivenUp = Atomic(false)
     private let arrivals: AsyncStream<Void>
     private let arrived: AsyncStream<Void>.Continuation
     /// Most outcomes in one statement.
     private static let batchLimit = 500
 
-    init(store: JobStore, state: WorkerState, retry: RetryPolicy, logger: Logger) {
+    init(store: JobStore, state: WorkerState, logger: Logger) {
         self.store = store
         self.state = state
-        self.retry = retry
         self.logger = logger
         (arrivals, arrived) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
@@ -59,6 +60,9 @@ final class Completer: Sendable {
 
     /// No outcome comes any more.
     func finish() { arrived.finish() }
+
+    /// Waits for the database no longer: the worker has to end. What isn't stored will be taken back.
+    func giveUp() { isGivenUp.store(true, ordering: .releasing) }
 
     func run() async {
         for await _ in arrivals {
@@ -106,6 +110,8 @@ final class Completer: Sendable {
                 }
             }
             if !fenced.isEmpty { await end(fenced, as: .fenced) }
+        case .failure(let error) where error.isTransient || error.reason == .cancelled:
+            for (entry, _) in completions { entry.stored.resume(returning: .unknown) }
         case .failure(let error) where completions.count > 1:
             // One result that can't be stored must not take the others along.
             logger.warning("a batch of completions was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
@@ -136,6 +142,8 @@ final class Completer: Sendable {
                 }
             }
             if !fenced.isEmpty { await end(fenced, as: .fenced) }
+        case .failure(let error) where error.isTransient || error.reason == .cancelled:
+            for (entry, _) in settlements { entry.stored.resume(returning: .unknown) }
         case .failure(let error) where settlements.count > 1:
             logger.warning("a batch of failures was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
             let middle = settlements.count / 2
@@ -156,7 +164,8 @@ final class Completer: Sendable {
         }
     }
 
-    private static let plainMessage = "The attempt failed with an error whose text can't be stored; see the worker's log"
+    private static let plainMessage =
+        "The attempt failed with an error whose text can't be stored; see the worker's log"
 
     private func end(_ entries: [Entry], as stored: Stored) async {
         _ = await untilAnswered { () async throws(PostgresError) in
@@ -175,7 +184,7 @@ final class Completer: Sendable {
             do throws(PostgresError) {
                 return .success(try await statement())
             } catch {
-                guard error.isTransient, !Task.isCancelled else { return .failure(error) }
+                guard error.isTransient, !isGivenUp.load(ordering: .acquiring) else { return .failure(error) }
                 logger.warning("an outcome waits for the database", metadata: ["ERROR": "\(error)"])
                 try? await Task.sleep(for: backoff.next())
             }

@@ -12,6 +12,14 @@ enum StopReason: Sendable, Hashable {
     case unconfirmed
 }
 
+/// How a processor's task ended.
+enum ProcessorEnd: Sendable {
+    case returned(JSONText?)
+    case threw(any Error)
+    /// It was told to stop and did not within the grace time; it may still run.
+    case abandoned
+}
+
 /// The runs of this process: how many slots are free, and the task of each.
 ///
 /// A `Mutex`, not an actor: each access is a few dictionary operations, and a cancel mustn't queue
@@ -22,24 +30,40 @@ final class RunningJobs: Sendable {
         let deadline: ContinuousClock.Instant
         /// When the database last confirmed the claim, measured from before it was asked.
         var confirmedAt: ContinuousClock.Instant
-        var task: Task<JSONText?, any Error>?
+        var task: Task<Void, Never>?
+        var end: ProcessorEnd?
+        var endWaiter: CheckedContinuation<ProcessorEnd, Never>?
         var stopReason: StopReason?
+        var stoppedAt: ContinuousClock.Instant?
         /// Its outcome is being stored: nothing stops it any more.
         var isSettling = false
     }
 
-    private struct State {
-        var runs: [Claim: Run] = [:]
-        var emptyWaiters: [CheckedContinuation<Void, Never>] = []
+    private struct Waiter {
+        var awaited: Set<Claim>
+        let continuation: CheckedContinuation<Void, Never>
     }
 
-    private let state = Mutex(State())
-    let limit: Int
+    private struct State {
+        var limit: Int
+        var runs: [Claim: Run] = [:]
+        var waiters: [UInt64: Waiter] = [:]
+        var lastWaiter: UInt64 = 0
+    }
 
-    init(limit: Int) { self.limit = limit }
+    private let state: Mutex<State>
+
+    init(limit: Int) { state = Mutex(State(limit: limit)) }
+
+    /// Most runs at once.
+    var limit: Int {
+        get { state.withLock { $0.limit } }
+        set { state.withLock { $0.limit = newValue } }
+    }
 
     var count: Int { state.withLock { $0.runs.count } }
-    var free: Int { max(0, limit - count) }
+    var free: Int { state.withLock { max(0, $0.limit - $0.runs.count) } }
+    var isEmpty: Bool { state.withLock { $0.runs.isEmpty } }
     var claims: [Claim] { state.withLock { Array($0.runs.keys) } }
     var hasSuspect: Bool { state.withLock { state in state.runs.values.contains { $0.claimed.isSuspect } } }
 
@@ -65,8 +89,10 @@ final class RunningJobs: Sendable {
         state.withLock { $0.runs[claim]?.deadline }
     }
 
+    // MARK: A run's task
+
     /// Ties the run to its task; a stop that came before cancels it at once.
-    func attach(_ task: Task<JSONText?, any Error>, to claim: Claim) {
+    func attach(_ task: Task<Void, Never>, to claim: Claim) {
         let isStopped = state.withLock { state in
             state.runs[claim]?.task = task
             return state.runs[claim]?.stopReason != nil
@@ -74,13 +100,47 @@ final class RunningJobs: Sendable {
         if isStopped { task.cancel() }
     }
 
+    /// The task of this run has ended; or nobody waits for it any longer. The first word stands.
+    func end(_ claim: Claim, _ end: ProcessorEnd) {
+        let waiter = state.withLock { state -> CheckedContinuation<ProcessorEnd, Never>? in
+            guard var run = state.runs[claim], run.end == nil else { return nil }
+            run.end = end
+            let waiter = run.endWaiter
+            run.endWaiter = nil
+            state.runs[claim] = run
+            return waiter
+        }
+        waiter?.resume(returning: end)
+    }
+
+    /// Waits until the run's task has ended, or is given up.
+    func awaitEnd(of claim: Claim) async -> ProcessorEnd {
+        await withCheckedContinuation { continuation in
+            let early = state.withLock { state -> ProcessorEnd? in
+                guard let run = state.runs[claim] else { return .abandoned }
+                if run.end == nil { state.runs[claim]?.endWaiter = continuation }
+                return run.end
+            }
+            if let early { continuation.resume(returning: early) }
+        }
+    }
+
+    /// Waits for the task itself, however it was judged.
+    func waitUntilTaskEnds(_ claim: Claim) async {
+        await state.withLock { $0.runs[claim]?.task }?.value
+    }
+
+    // MARK: Stopping
+
     /// Stops runs; the first reason stays, but `lost` wins over all.
     func stop(_ claims: some Sequence<Claim>, because reason: StopReason) {
+        let now = ContinuousClock.now
         let tasks = state.withLock { state in
-            claims.compactMap { claim -> Task<JSONText?, any Error>? in
+            claims.compactMap { claim -> Task<Void, Never>? in
                 guard var run = state.runs[claim], !run.isSettling else { return nil }
                 guard run.stopReason == nil || reason == .lost else { return nil }
                 run.stopReason = reason
+                run.stoppedAt = run.stoppedAt ?? now
                 state.runs[claim] = run
                 return run.task
             }
@@ -100,44 +160,86 @@ final class RunningJobs: Sendable {
         }
     }
 
-    /// Whether the claim was found lost while its outcome waited to be stored.
+    /// The database has confirmed these claims, asked at `instant`.
     func confirm(_ claims: Set<Claim>, at instant: ContinuousClock.Instant) {
         state.withLock { state in
             for claim in claims { state.runs[claim]?.confirmedAt = instant }
         }
     }
 
-    /// Runs past their time, and runs whose claim went unconfirmed for too long.
+    /// Runs that have to be stopped, or given up, by now.
+    struct Overdue {
+        /// Past their time.
+        var timedOut: [Claim] = []
+        /// Unconfirmed for too long.
+        var unconfirmed: [Claim] = []
+        /// Told to stop, and still there after the grace time.
+        var deaf: [Claim] = []
+        /// When to look again; `nil` while nothing runs.
+        var next: ContinuousClock.Instant?
+    }
+
     func overdue(
-        now: ContinuousClock.Instant, confirmedWithin limit: Duration
-    ) -> (timedOut: [Claim], unconfirmed: [Claim]) {
+        now: ContinuousClock.Instant, confirmedWithin limit: Duration, grace: Duration
+    ) -> Overdue {
         state.withLock { state in
-            let open = state.runs.filter { $0.value.stopReason == nil && !$0.value.isSettling }
-            return (
-                open.filter { $0.value.deadline <= now }.map(\.key),
-                open.filter { $0.value.confirmedAt + limit <= now }.map(\.key)
-            )
-        }
-    }
-
-    func remove(_ claim: Claim) {
-        let waiters = state.withLock { state in
-            state.runs[claim] = nil
-            guard state.runs.isEmpty else { return [CheckedContinuation<Void, Never>]() }
-            defer { state.emptyWaiters = [] }
-            return state.emptyWaiters
-        }
-        for waiter in waiters { waiter.resume() }
-    }
-
-    /// Returns once nothing runs.
-    func waitUntilEmpty() async {
-        await withCheckedContinuation { continuation in
-            let isEmpty = state.withLock { state in
-                if !state.runs.isEmpty { state.emptyWaiters.append(continuation) }
-                return state.runs.isEmpty
+            var overdue = Overdue()
+            func look(at moment: ContinuousClock.Instant) {
+                overdue.next = min(overdue.next ?? moment, moment)
             }
-            if isEmpty { continuation.resume() }
+            for (claim, run) in state.runs where run.end == nil {
+                if let stoppedAt = run.stoppedAt {
+                    if stoppedAt + grace <= now { overdue.deaf.append(claim) } else { look(at: stoppedAt + grace) }
+                } else if run.deadline <= now {
+                    overdue.timedOut.append(claim)
+                    look(at: now + grace)
+                } else if run.confirmedAt + limit <= now {
+                    overdue.unconfirmed.append(claim)
+                    look(at: now + grace)
+                } else {
+                    look(at: min(run.deadline, run.confirmedAt + limit))
+                }
+            }
+            return overdue
+        }
+    }
+
+    // MARK: The end of runs
+
+    /// Frees the run's slot.
+    func remove(_ claim: Claim) {
+        let done = state.withLock { state in
+            state.runs[claim] = nil
+            var done: [CheckedContinuation<Void, Never>] = []
+            for (id, waiter) in state.waiters {
+                var waiter = waiter
+                waiter.awaited.remove(claim)
+                state.waiters[id] = waiter.awaited.isEmpty ? nil : waiter
+                if waiter.awaited.isEmpty { done.append(waiter.continuation) }
+            }
+            return done
+        }
+        for continuation in done { continuation.resume() }
+    }
+
+    /// Returns once none of these runs is left, or the task is cancelled.
+    func waitUntilGone(_ claims: Set<Claim>) async {
+        let id = state.withLock { state in
+            state.lastWaiter += 1
+            return state.lastWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isDone = state.withLock { state in
+                    let awaited = claims.filter { state.runs[$0] != nil }
+                    guard !awaited.isEmpty, !Task.isCancelled else { return true }
+                    state.waiters[id] = Waiter(awaited: awaited, continuation: continuation)
+                    return false
+                }
+                if isDone { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: id) }?.continuation.resume()
         }
     }
 }

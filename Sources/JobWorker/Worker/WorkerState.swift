@@ -46,6 +46,14 @@ public final class WorkerState: Sendable {
         public var disconnectedSince: ContinuousClock.Instant?
         /// The latest error of the database, as a sentence.
         public var databaseError: String?
+        /// Since when no poll or heartbeat has failed; `nil` before the first success.
+        public var undisturbedSince: ContinuousClock.Instant?
+        /// Whether a poll or a heartbeat has failed since the start, after an earlier one had succeeded.
+        public var hasLostDatabase = false
+        /// The latest poll, by this process's clock.
+        public var lastPollInstant: ContinuousClock.Instant?
+        /// Longest time for an attempt, where its job says nothing else.
+        public var jobTimeout = Duration.seconds(900)
         /// Types that are not served although configured, and why.
         public var unservedTypes: [String: String] = [:]
         public var counts = Counts()
@@ -98,6 +106,39 @@ public final class WorkerState: Sendable {
         state.withLock { state in state.turns.filter { $0.value < now }.map(\.key) }
             .sorted { $0.rawValue < $1.rawValue }
     }
+
+    /// The database answered.
+    /// - Returns: Whether it had been lost before.
+    @discardableResult
+    func reportAnswer() -> Bool {
+        var wasAway = false
+        update { snapshot in
+            wasAway = snapshot.databaseError != nil
+            snapshot.isConnected = true
+            snapshot.disconnectedSince = nil
+            snapshot.databaseError = nil
+            snapshot.undisturbedSince = snapshot.undisturbedSince ?? .now
+        }
+        return wasAway
+    }
+
+    /// The database failed to answer a poll or a heartbeat.
+    /// - Returns: Whether that is news.
+    func reportOutage(_ error: PostgresError) -> Bool {
+        var isNews = false
+        update { snapshot in
+            isNews = snapshot.databaseError == nil
+            snapshot.hasLostDatabase = snapshot.hasLostDatabase || snapshot.lastPollAt != nil
+            snapshot.isConnected = false
+            snapshot.disconnectedSince = snapshot.disconnectedSince ?? .now
+            snapshot.databaseError = "\(error)"
+            snapshot.undisturbedSince = nil
+        }
+        return isNews
+    }
+
+    var isDraining: Bool { state.withLock { $0.snapshot.phase == .draining } }
+    var jobTimeout: Duration { state.withLock { $0.snapshot.jobTimeout } }
 
     func finish() { changed.finish() }
 }

@@ -13,7 +13,9 @@ struct JobsLogs: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Go on with new rows until the job has ended.")
     var follow = false
 
-    @Option(name: .customLong("tail"), help: ArgumentHelp("Begin with so many of the newest rows, 0 to 10000.", valueName: "n"))
+    @Option(
+        name: .customLong("tail"),
+        help: ArgumentHelp("Begin with so many of the newest rows, 0 to 10000.", valueName: "n"))
     var last = 1000
 
     @Option(help: ArgumentHelp("The lowest level to print.", valueName: "level"))

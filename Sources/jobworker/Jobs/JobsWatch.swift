@@ -28,7 +28,9 @@ struct JobsWatch: AsyncParsableCommand {
     func validate() throws {
         guard (1...1000).contains(limit) else { throw ValidationError("--limit must be from 1 to 1000.") }
         guard interval >= .milliseconds(100) else { throw ValidationError("--interval must be at least 100ms.") }
-        guard ids.isEmpty || filter.filter.isEverything else { throw ValidationError("Name jobs, or give options that mean some.") }
+        guard ids.isEmpty || filter.filter.isEverything else {
+            throw ValidationError("Name jobs, or give options that mean some.")
+        }
     }
 
     @MainActor func run() async throws {

@@ -11,7 +11,9 @@ struct KeysGenerate: AsyncParsableCommand {
             workers and run 'jobworker keys rotate'; after that the older ones may go.
             """)
 
-    @Option(help: ArgumentHelp("Its name: 1 to 32 letters, digits, '.', '_' or '-'; the date by default.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp(
+            "Its name: 1 to 32 letters, digits, '.', '_' or '-'; the date by default.", valueName: "name"))
     var id: String?
 
     @MainActor func run() async throws {

@@ -7,7 +7,8 @@ struct KeysRotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate",
         abstract: "Encrypts the stored Apollo keys with the first key of WORKER_ENCRYPTION_KEYS.",
-        discussion: "May run beside workers, and be stopped and repeated at any time. Status 1 where a key can't be read.")
+        discussion:
+            "May run beside workers, and be stopped and repeated at any time. Status 1 where a key can't be read.")
 
     @OptionGroup var common: CommonOptions
 

@@ -17,7 +17,8 @@ struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("In this state; may be given several times.", valueName: "status"))
     var status: [JobStatus] = []
 
-    @Option(help: ArgumentHelp("Added longer ago than this: 10m, 2h, 1d.", valueName: "length"), transform: lengthOfTime)
+    @Option(
+        help: ArgumentHelp("Added longer ago than this: 10m, 2h, 1d.", valueName: "length"), transform: lengthOfTime)
     var olderThan: Duration?
 
     @Option(help: ArgumentHelp("Added no longer ago than this.", valueName: "length"), transform: lengthOfTime)

@@ -21,7 +21,8 @@ struct DisplayTextTests {
     }
 
     @Test(arguments: [
-        ("abcdef", 6, "abcdef"), ("abcdef", 4, "abc…"), ("日本語", 4, "日…"), ("日本語", 5, "日本…"), ("ab", 1, "…"), ("ab", 0, ""),
+        ("abcdef", 6, "abcdef"), ("abcdef", 4, "abc…"), ("日本語", 4, "日…"), ("日本語", 5, "日本…"), ("ab", 1, "…"),
+        ("ab", 0, ""),
     ])
     func `what doesn't fit is shortened and says so`(text: String, width: Int, shown: String) {
         #expect(text.shortened(to: width) == shown)

@@ -3,7 +3,8 @@ import Testing
 
 struct JSONTests {
     private let value = JSON.object([
-        ("b", .integer(1)), ("a", .array([.null, .bool(true), .double(0.5), .double(2), .double(.nan)])), ("e", .array([])),
+        ("b", .integer(1)), ("a", .array([.null, .bool(true), .double(0.5), .double(2), .double(.nan)])),
+        ("e", .array([])),
         ("o", .object([])), ("r", .raw("{\"n\": 1.10}")),
     ])
 

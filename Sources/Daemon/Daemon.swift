@@ -1,0 +1,216 @@
+import ControlPlane
+import Enrichment
+import FoundationEssentials
+import Glibc
+import HTTPClient
+public import JobWorker
+import Logging
+public import Logs
+import Postgres
+import ServiceLifecycle
+public import Settings
+import Synchronization
+import Systemd
+
+/// The whole long-running program, put together from the settings: what `jobworker run` starts.
+public struct Daemon: Sendable {
+    /// How the daemon ended; the program turns it into its exit status.
+    public enum Failure: Error, CustomStringConvertible {
+        /// Settings, or a database this worker must not touch: starting again can't help.
+        case configuration(String)
+        /// Something the process needs is not to be had, such as its socket.
+        case unavailable(String)
+
+        public var description: String {
+            switch self {
+            case .configuration(let reason), .unavailable(let reason): reason
+            }
+        }
+    }
+
+    private let sources: Sources
+    private let configuration: Configuration
+    private let version: String
+    private let logLevel: LogLevelSetting
+    private let logger: Logger
+    /// Processors of other job types, for a program of its own around the library.
+    private let processors: [any JobProcessor]
+
+    /// - Parameters:
+    ///   - sources: Read again at a reload.
+    ///   - logLevel: Changed by a reload.
+    public init(
+        sources: Sources, configuration: Configuration, version: String, logLevel: LogLevelSetting,
+        processors: [any JobProcessor] = []
+    ) {
+        self.sources = sources
+        self.configuration = configuration
+        self.version = version
+        self.logLevel = logLevel
+        self.processors = processors
+        logger = Logger(label: "jobworker")
+    }
+
+    /// Runs until SIGTERM or SIGINT.
+    /// - Throws: `Failure`.
+    public func run(migratingFirst: Bool = false) async throws {
+        // No core dump and no debugger may read the keys that are decrypted here.
+        ProcessMemory.forbidDumps()
+        signal(SIGPIPE, SIG_IGN)
+        for warning in configuration.warnings { logger.warning("\(warning)") }
+        let identity = Identity(configuration)
+        let directory = RuntimeDirectory(environment: sources.environment)
+        if let problem = directory.make() { logger.warning("\(problem)") }
+        let lock = instanceLock(identity, directory)
+        let client = Client()
+        let pool = ConnectionPool(settings(configuration[Catalog.databaseURL], "work"), limit: 2)
+        let enrichment = EnrichmentService(
+            pool: pool, client: client, vault: try vault(), configuration: enrichmentConfiguration())
+        let worker = JobWorker(
+            configuration: WorkerConfiguration(
+                configuration, identity: identity, version: version, holdsInstanceLock: lock != nil),
+            pool: pool, listen: settings(configuration.listenConnection, "listen"),
+            processors: try registry(enrichment), logger: logger, check: columnCheck(pool),
+            migrate: migratingFirst ? migration() : nil)
+        try await serve(worker, on: try addresses(directory))
+        await client.shutdown()
+        withExtendedLifetime(lock) {}
+    }
+
+    private func serve(_ worker: JobWorker::JobWorker, on addresses: [ListenAddress]) async throws {
+        let group = Live<ServiceGroup?>(nil)
+        let isServing = Live(false)
+        let notifier = Notifier()
+        let authentication = Authentication(operators: configuration.operatorDigests)
+        let reload = Reload(
+            sources: sources, current: configuration, worker: worker, authentication: authentication,
+            logLevel: logLevel, notifier: notifier, logger: logger)
+        let identity = ServiceIdentity(
+            region: configuration[Catalog.region], environment: configuration[Catalog.environment], version: version)
+        let logger = logger
+        let server = ControlPlaneServer(
+            listeningOn: addresses,
+            routes: RouteTable(
+                HealthRoutes(worker: worker, service: identity).routes + WorkerRoutes(worker: worker).routes),
+            authentication: authentication, logger: logger
+        ) { bound in
+            isServing.value = true
+            logger.info("listening", metadata: ["ADDRESSES": "\(bound.map(\.description).joined(separator: ", "))"])
+        }
+        let services: [any Service] = [
+            SignalHandling(
+                worker: worker, logger: logger, stop: { await group.value?.triggerGracefulShutdown() },
+                reload: { await reload.run() }),
+            SystemdReporter(
+                notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value }, logger: logger
+            ),
+            server,
+            worker,
+        ]
+        // Stopped from the last to the first: the worker, then those who tell of it.
+        let serviceGroup = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map {
+                    ServiceGroupConfiguration.ServiceConfiguration(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        failureTerminationBehavior: .cancelGroup)
+                },
+                logger: Logger(label: "lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })))
+        group.value = serviceGroup
+        do {
+            try await serviceGroup.run()
+        } catch let refusal as WorkerRefusal {
+            throw Failure.configuration(refusal.description)
+        } catch let error as ListenError {
+            throw Failure.unavailable("\(error)")
+        }
+        logger.notice("worker stopped")
+    }
+
+    /// Sockets that systemd passed win over the one to be made.
+    private func addresses(_ directory: RuntimeDirectory) throws -> [ListenAddress] {
+        var addresses: [ListenAddress] = []
+        do throws(SystemdError) {
+            for socket in try ListenSockets.take() where ListenSockets.isListening(socket.descriptor) {
+                addresses.append(.descriptor(socket.descriptor))
+            }
+        } catch {
+            throw Failure.unavailable("\(error)")
+        }
+        if addresses.isEmpty {
+            addresses.append(.unixSocket(path: configuration[Catalog.socket] ?? directory.socketPath))
+        }
+        if let tcp = configuration[Catalog.httpListen] { addresses.append(.tcp(host: tcp.host, port: tcp.port)) }
+        return addresses
+    }
+
+    // MARK: Parts
+
+    private func instanceLock(_ identity: Identity, _ directory: RuntimeDirectory) -> InstanceLock? {
+        do throws(InstanceLock.Failure) {
+            return try InstanceLock.take(instance: identity.instance, directory: directory.path)
+        } catch {
+            logger.warning(
+                "without the instance's lock nothing is taken back from an earlier process at once",
+                metadata: ["REASON": "\(error)"])
+            return nil
+        }
+    }
+
+    private func settings(_ connection: Secret?, _ purpose: String) -> ConnectionSettings {
+        ConnectionSettings(
+            connectionString: connection?.withText { $0 } ?? "", applicationName: "jobworker \(purpose)")
+    }
+
+    private func vault() throws -> KeyVault {
+        guard let keys = configuration[Catalog.encryptionKeys] else { return KeyVault() }
+        return try keys.text.withText { text in
+            do throws(KeyVaultError) { return try KeyVault(parsing: text) } catch {
+                throw Failure.configuration("\(error)")
+            }
+        }
+    }
+
+    private func enrichmentConfiguration() -> EnrichmentService.Configuration {
+        var parts = EnrichmentService.Configuration()
+        parts.apolloBaseURL = configuration[Catalog.apolloBaseURL]
+        parts.requestsPerMinute = configuration[Catalog.apolloRateLimit]
+        parts.cacheLifetime = configuration[Catalog.enrichmentCacheTTL]
+        return parts
+    }
+
+    private func registry(_ enrichment: EnrichmentService) throws -> ProcessorRegistry {
+        var registry = ProcessorRegistry()
+        var all = enrichment.processors + processors
+        if configuration[Catalog.diagnosticJobs] { all.append(DiagnosticProcessor()) }
+        do throws(DuplicateJobType) {
+            for processor in all { try registry.register(processor) }
+        } catch {
+            throw Failure.configuration("\(error)")
+        }
+        return registry
+    }
+
+    private func migration() -> JobWorker::JobWorker.Migration {
+        let migrator = Migrator(settings: settings(configuration.migrateConnection, "migrate"))
+        return { @Sendable in
+            do {
+                _ = try await migrator.migrate()
+            } catch let failure as Migrator.Failure {
+                throw WorkerRefusal(failure.description)
+            } catch let error as PostgresError where !error.isTransient {
+                throw WorkerRefusal("\(error)")
+            }
+        }
+    }
+
+    /// Enrichment is not served where its columns are missing: each job would be paid for and then fail.
+    private func columnCheck(_ pool: ConnectionPool) -> JobWorker::JobWorker.TypeCheck {
+        { @Sendable in
+            let missing = try await ColumnCheck(pool: pool).missing()
+            var unserved: [String: String] = [:]
+            for (type, columns) in missing { unserved[type] = ColumnCheck.sentence([type: columns]) }
+            return unserved
+        }
+    }
+}

@@ -1,0 +1,58 @@
+import ControlPlane
+import JobWorker
+import Logging
+import Logs
+import Settings
+import Systemd
+
+/// Reads the settings again while the worker runs, and applies what may change.
+actor Reload {
+    private let sources: Sources
+    private var current: Configuration
+    private let worker: JobWorker::JobWorker
+    private let authentication: Authentication
+    private let logLevel: LogLevelSetting
+    private let notifier: Notifier
+    private let logger: Logger
+
+    init(
+        sources: Sources, current: Configuration, worker: JobWorker::JobWorker, authentication: Authentication,
+        logLevel: LogLevelSetting, notifier: Notifier, logger: Logger
+    ) {
+        self.sources = sources
+        self.current = current
+        self.worker = worker
+        self.authentication = authentication
+        self.logLevel = logLevel
+        self.notifier = notifier
+        self.logger = logger
+    }
+
+    /// A mistake leaves the old settings in force, all of them.
+    func run() {
+        notifier.reloading()
+        // Also after a mistake: the process goes on, and 'systemctl reload' must not wait for ever.
+        defer { notifier.ready() }
+        let new: Configuration
+        do throws(SettingsReport) {
+            new = try Configuration.load(sources)
+        } catch {
+            logger.error("the settings were not reloaded: the old ones stay in force", metadata: ["ERROR": "\(error)"])
+            return
+        }
+        let changes = current.changes(to: new)
+        worker.reconfigure { $0.takeOver(new) }
+        authentication.replaceOperators(with: new.operatorDigests)
+        if let level = Logger.Level(rawValue: new[Catalog.logLevel].rawValue) { logLevel.level = level }
+        let later = changes.filter { $0.reload == .restart }.map(\.name)
+        logger.notice(
+            "settings reloaded",
+            metadata: ["CHANGED": "\(changes.filter { $0.reload == .live }.map(\.name).joined(separator: ", "))"])
+        if !later.isEmpty {
+            logger.warning(
+                "changed settings that take effect at the next start",
+                metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
+        }
+        current = new
+    }
+}

@@ -1,0 +1,34 @@
+package import Postgres
+
+extension JobStore {
+    /// Why this role can't do a worker's work although it may connect; `nil` if it can.
+    ///
+    /// Row security that binds the role without a policy for it shows an empty queue and no error at all.
+    package func accessProblem() async throws(PostgresError) -> String? {
+        let rows = try await pool.query(
+            """
+            /* jobworker:access */
+            SELECT current_user::text AS role,
+                   row_security_active('public.jobs') AND NOT pg_has_role(current_user, 'jobworker', 'USAGE') AS is_blind,
+                   array_to_string(ARRAY(
+                       SELECT needed FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS needed
+                       WHERE NOT has_table_privilege('public.jobs', needed)), ', ') AS missing
+            """)
+        guard let row = rows.first else { return nil }
+        let role = try row.decode("role", as: String.self)
+        let missing = try row.decode("missing", as: String.self)
+        if try row.decode("is_blind") {
+            return """
+                row security hides the jobs from the role \(role), and no policy of jobworker's names it: run \
+                'GRANT jobworker TO \(role)' as an administrator, or use a login that is a member of jobworker
+                """
+        }
+        guard missing.isEmpty else {
+            return """
+                the role \(role) lacks rights on the table jobs (\(missing)): run 'GRANT jobworker TO \(role)' as an \
+                administrator, or use a login that is a member of jobworker
+                """
+        }
+        return nil
+    }
+}

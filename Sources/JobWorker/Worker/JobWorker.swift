@@ -1,0 +1,338 @@
+public import Logging
+public import Postgres
+public import ServiceLifecycle
+
+/// Claims jobs from the database and runs them.
+///
+/// A `Service`: `run()` returns after a graceful shutdown, once the running jobs have ended or were given
+/// back. It holds three connections: two for statements, one that listens.
+///
+///     run ─┬─ listener     notifications wake the poller
+///          ├─ heartbeat    says that runs live, stops those that are over
+///          ├─ completer    stores outcomes
+///          └─ poller       claims; each job is a child task
+public final class JobWorker: Service, WorkerControl {
+    /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
+    public typealias TypeCheck = @Sendable () async throws -> [String: String]
+
+    /// Brings an older schema up to date.
+    public typealias Migration = @Sendable () async throws -> Void
+
+    public let state = WorkerState()
+    private let settings: Live<WorkerConfiguration>
+    private let processors: ProcessorRegistry
+    private let pool: ConnectionPool
+    private let listenSettings: ConnectionSettings
+    private let check: TypeCheck
+    private let migrate: Migration?
+    private let logger: Logger
+    private let store: JobStore
+    private let running: RunningJobs
+    private let poller: Poller
+    private let completer: Completer
+    private let beatNow = Wakeup()
+    private let stopRequested = Wakeup()
+    private let hurryRequested = Wakeup()
+
+    /// - Parameters:
+    ///   - pool: For every statement of the worker and of its processors; two connections are enough.
+    ///   - listen: For LISTEN: a direct connection where `pool` goes through a transaction pooler.
+    ///   - check: Which types can't be served on this database.
+    ///   - migrate: Called where the schema is older than this program; without it the worker waits for somebody
+    ///     to run 'jobworker migrate'.
+    public init(
+        configuration: WorkerConfiguration, pool: ConnectionPool, listen: ConnectionSettings? = nil,
+        processors: ProcessorRegistry, logger: Logger, check: @escaping TypeCheck = { [:] },
+        migrate: Migration? = nil
+    ) {
+        var logger = logger
+        logger[metadataKey: "WORKER_ID"] = "\(configuration.workerID)"
+        let settings = Live(configuration)
+        let (state, registered) = (self.state, processors.jobTypes)
+        self.settings = settings
+        self.pool = pool
+        self.processors = processors
+        self.check = check
+        self.migrate = migrate
+        self.logger = logger
+        listenSettings = listen ?? pool.settings
+        store = JobStore(pool: pool, lifecycleLevel: configuration.lifecycleLogs)
+        running = RunningJobs(limit: configuration.maxConcurrent)
+        completer = Completer(store: store, state: state, logger: logger)
+        poller = Poller(
+            running: running, store: store, state: state, logger: logger, configuration: { settings.value },
+            jobTypes: {
+                let unserved = state.snapshot.unservedTypes
+                return registered.filter { unserved[$0] == nil }
+            })
+        state.update { $0.jobTimeout = configuration.jobTimeout }
+    }
+
+    public var configuration: WorkerConfiguration { settings.value }
+    public var runningCount: Int { running.count }
+
+    /// Takes over what may change while jobs run: queues, limits, intervals and retry delays.
+    public func reconfigure(_ change: (inout WorkerConfiguration) -> Void) {
+        var configuration = settings.value
+        change(&configuration)
+        settings.value = configuration
+        running.limit = configuration.maxConcurrent
+        state.update { $0.jobTimeout = configuration.jobTimeout }
+        poller.wake()
+    }
+
+    /// Begins to stop: nothing new is claimed, running jobs may end within the shutdown time.
+    public func stop() {
+        state.update { if $0.phase == .working { $0.phase = .draining } }
+        poller.stop()
+        stopRequested.close()
+    }
+
+    /// Doesn't wait for running jobs any longer: stops them and gives them back.
+    public func hurry() {
+        stop()
+        hurryRequested.close()
+    }
+
+    /// Runs until a graceful shutdown, `stop()` or the task's cancellation.
+    /// - Throws: `WorkerRefusal` when this database must not, or can't ever, be worked on.
+    public func run() async throws {
+        // The tree has a task of its own, so that a cancellation asks it to hurry and cuts nothing off.
+        let tree = Task { try await runTree() }
+        try await withGracefulShutdownHandler {
+            try await withTaskCancellationHandler {
+                try await tree.value
+            } onCancel: {
+                self.hurry()
+            }
+        } onGracefulShutdown: {
+            self.stop()
+        }
+    }
+
+    // MARK: The tree of tasks
+
+    private func runTree() async throws {
+        defer { state.finish() }
+        do {
+            try await prepare()
+        } catch {
+            await pool.close()
+            throw error
+        }
+        if !stopRequested.isClosed {
+            await withTaskGroup(of: Void.self) { loops in
+                loops.addTask { await self.completer.run() }
+                loops.addTask { await self.heartbeat.run() }
+                loops.addTask { await self.listen() }
+                await claimUntilStopped()
+                await leave()
+                completer.finish()
+                loops.cancelAll()
+            }
+        }
+        state.update { $0.phase = .stopped }
+        await pool.close()
+    }
+
+    private var heartbeat: Heartbeat {
+        let configuration = settings.value
+        return Heartbeat(
+            running: running, store: store, state: state, wakeup: beatNow, interval: configuration.heartbeatInterval,
+            staleAfter: configuration.staleAfter, grace: configuration.cancellationGrace, logger: logger)
+    }
+
+    private func listen() async {
+        await Listener(listenSettings, channels: [Channel.due, Channel.cancel]).run { event in
+            switch event {
+            case .listening:
+                self.state.update { $0.isListening = true }
+                // What was announced while nobody listened is only in the table.
+                self.poller.wake()
+                self.beatNow.raise()
+            case .notification(let notification) where notification.channel == Channel.cancel:
+                self.beatNow.raise()
+            case .notification(let notification):
+                if self.serves(queue: notification.payload) { self.poller.wake() }
+            case .lost(let error):
+                let isNews = self.state.snapshot.isListening
+                self.state.update { $0.isListening = false }
+                if isNews {
+                    self.logger.warning("notifications are lost, polling goes on", metadata: ["ERROR": "\(error)"])
+                }
+            }
+        }
+    }
+
+    private func serves(queue: String) -> Bool {
+        settings.value.queues.contains { $0.name == queue || $0.name == "*" }
+    }
+
+    /// Claims, each job a child task, until a stop; then drains.
+    private func claimUntilStopped() async {
+        state.update { $0.phase = stopRequested.isClosed ? .draining : .working }
+        logger.notice("worker started", metadata: ["JOB_TYPES": "\(processors.jobTypes.joined(separator: ", "))"])
+        await withDiscardingTaskGroup { group in
+            await poller.run { claimed in
+                let runner = self.runner
+                group.addTask {
+                    await runner.run(claimed)
+                    self.poller.slotFreed()
+                }
+            }
+            await drain()
+        }
+    }
+
+    private var runner: Runner {
+        let configuration = settings.value
+        return Runner(
+            processors: processors, running: running, completer: completer, store: store, state: state,
+            retry: configuration.retry, logger: logger)
+    }
+
+    // MARK: Stopping
+
+    /// Waits for the running jobs, then stops and releases what is left.
+    private func drain() async {
+        let configuration = settings.value
+        if !running.isEmpty {
+            logger.notice("waiting for running jobs", metadata: ["JOBS": "\(running.count)"])
+            await withTimeLimit(configuration.shutdownTimeout) {
+                await withTaskGroup(of: Void.self) { race in
+                    race.addTask { await self.running.waitUntilGone(Set(self.running.claims)) }
+                    race.addTask { await self.hurryRequested.wait(until: .now + .seconds(1_000_000_000)) }
+                    await race.next()
+                    race.cancelAll()
+                }
+            }
+        }
+        guard !running.isEmpty else { return }
+        running.stopAll(because: .draining)
+        // Processors get their grace time from the heartbeat's loop; the database gets as much again.
+        beatNow.raise()
+        let isStored = await withTimeLimit(configuration.cancellationGrace * 2) {
+            await self.running.waitUntilGone(Set(self.running.claims))
+        }
+        if !isStored { completer.giveUp() }
+    }
+
+    /// Says good-bye in the table of workers, if the database answers.
+    private func leave() async {
+        let (store, id) = (store, settings.value.workerID)
+        await withTimeLimit(.seconds(2)) { try? await store.leave(workerID: id) }
+    }
+
+    // MARK: Polling on demand
+
+    public func pollNow(waitingAtMost limit: Duration) async -> PollReport {
+        var report = PollReport()
+        switch state.snapshot.phase {
+        case .connecting: report.refusal = "the worker is not connected to the database yet"
+        case .awaitingMigration: report.refusal = "the database's schema is older than this program"
+        case .draining, .stopped: report.refusal = "the worker is stopping"
+        case .working: break
+        }
+        guard report.refusal == nil else { return report }
+        let before = Set(running.claims)
+        let outcome = await poller.look()
+        report.refusal = outcome.error
+        guard outcome.error == nil else { return report }
+        let awaited = before.union(outcome.claims)
+        await withTimeLimit(limit) { await self.running.waitUntilGone(awaited) }
+        let (now, then) = (state.snapshot.counts, outcome.countsBefore)
+        report.claimed = now.claimed - then.claimed
+        report.completed = now.completed - then.completed
+        report.retried = now.retried - then.retried + now.snoozed - then.snoozed
+        report.failed = now.failed - then.failed
+        report.running = running.count
+        report.isSaturated = outcome.isSaturated
+        return report
+    }
+}
+
+extension JobWorker {
+    /// The notifications sent by the triggers of `public.jobs`.
+    private enum Channel {
+        /// The payload is a queue's name.
+        static let due = "jobworker_due"
+        static let cancel = "jobworker_cancel"
+    }
+
+    // MARK: Before the first claim
+
+    /// Connects, waits for the schema, and takes back what an earlier process of this instance left behind.
+    ///
+    /// Returns early when a stop is asked for.
+    private func prepare() async throws {
+        var backoff = Backoff()
+        while !stopRequested.isClosed {
+            do {
+                if try await isReady() { return }
+                await stopRequested.wait(until: .now + settings.value.pollInterval)
+            } catch let error as PostgresError where error.isTransient || error.sqlState?.hasPrefix("28") == true {
+                if state.reportOutage(error) {
+                    logger.error("the database can't be reached yet", metadata: ["ERROR": "\(error)"])
+                }
+                await stopRequested.wait(until: .now + backoff.next())
+            }
+        }
+    }
+
+    private func isReady() async throws -> Bool {
+        switch try await store.schemaState() {
+        case .current: break
+        case .behind(let missing):
+            state.reportAnswer()
+            if let migrate {
+                logger.notice("bringing the database's schema up to date", metadata: ["MISSING": "\(missing)"])
+                state.update { $0.phase = .awaitingMigration }
+                try await migrate()
+                return try await isReady()
+            }
+            if state.snapshot.phase != .awaitingMigration {
+                logger.error(
+                    "the database's schema is older than this program: run 'jobworker migrate'",
+                    metadata: ["MISSING": "\(missing)"])
+            }
+            state.update { $0.phase = .awaitingMigration }
+            return false
+        case .ahead(let version):
+            throw WorkerRefusal(
+                """
+                the database's schema is newer than this program (migration \(version)): install the version of \
+                jobworker that made it, or a later one
+                """)
+        }
+        if let problem = try await store.accessProblem() { throw WorkerRefusal(problem) }
+        let unserved = try await check()
+        state.update { $0.unservedTypes = unserved }
+        for (type, reason) in unserved.sorted(by: { $0.key < $1.key }) {
+            logger.error("a job type is not served", metadata: ["JOB_TYPE": "\(type)", "REASON": "\(reason)"])
+        }
+        try await takeBackPredecessors()
+        state.reportAnswer()
+        return true
+    }
+
+    private func takeBackPredecessors() async throws {
+        let configuration = settings.value
+        guard configuration.holdsInstanceLock, !configuration.machineID.isEmpty else { return }
+        let count = try await store.takeBackPredecessors(
+            of: configuration.workerID, instance: configuration.instance, machineID: configuration.machineID,
+            retry: configuration.retry)
+        state.count { $0.reaped += count }
+        if count > 0 {
+            logger.warning(
+                "took back the jobs that an earlier process of this instance was running",
+                metadata: ["JOBS": "\(count)"])
+        }
+    }
+}
+
+/// Why a worker must not work on this database; trying again can't help. The program exits with status 78.
+public struct WorkerRefusal: Error, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}

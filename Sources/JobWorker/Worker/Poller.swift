@@ -1,0 +1,271 @@
+import Logging
+import Postgres
+import Synchronization
+
+/// Looks for due jobs: when a slot is free and something woke it, and at the latest after the poll interval.
+///
+/// One claim is under way at a time. Wake-ups that come meanwhile cause one more look, however many they are.
+final class Poller: Sendable {
+    /// Why the poller is to look.
+    private struct Wishes {
+        /// Something may be due that nobody has looked for.
+        var mustLook = true
+        /// The last look was cut short by what runs here: once a slot is free there may be more.
+        var mustLookWhenFreed = false
+        /// Callers that wait for a look that begins after they came.
+        var callers: [CheckedContinuation<PollOutcome, Never>] = []
+        var isStopping = false
+        var countsAtPoll = WorkerState.Counts()
+    }
+
+    /// What a look found, for a caller that asked for it.
+    struct PollOutcome: Sendable {
+        var claims: Set<Claim> = []
+        var isSaturated = false
+        var error: String?
+        /// What had been counted at the look before.
+        var countsBefore = WorkerState.Counts()
+    }
+
+    private let running: RunningJobs
+    private let store: JobStore
+    private let state: WorkerState
+    private let logger: Logger
+    private let wishes = Mutex(Wishes())
+    private let wakeup = Wakeup()
+    private let configuration: @Sendable () -> WorkerConfiguration
+    private let jobTypes: @Sendable () -> [String]
+
+    /// Pause after a look that found nothing, so that a storm of notifications causes no storm of looks.
+    private static let restBetweenLooks = Duration.milliseconds(2)
+
+    init(
+        running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger,
+        configuration: @escaping @Sendable () -> WorkerConfiguration, jobTypes: @escaping @Sendable () -> [String]
+    ) {
+        self.running = running
+        self.store = store
+        self.state = state
+        self.logger = logger
+        self.configuration = configuration
+        self.jobTypes = jobTypes
+    }
+
+    // MARK: Waking
+
+    /// Something may be due.
+    func wake() {
+        wishes.withLock { $0.mustLook = true }
+        wakeup.raise()
+    }
+
+    /// A slot has become free: worth a look if the last one left something behind.
+    func slotFreed() {
+        let mustLook = wishes.withLock { wishes in
+            wishes.mustLook = wishes.mustLook || wishes.mustLookWhenFreed
+            return wishes.mustLook
+        }
+        if mustLook { wakeup.raise() }
+    }
+
+    /// No look begins any more.
+    func stop() {
+        let callers = wishes.withLock { wishes in
+            wishes.isStopping = true
+            defer { wishes.callers = [] }
+            return wishes.callers
+        }
+        for caller in callers { caller.resume(returning: PollOutcome(error: "the worker is stopping")) }
+        wakeup.close()
+    }
+
+    /// Looks now.
+    func look() async -> PollOutcome {
+        await withCheckedContinuation { continuation in
+            let isStopping = wishes.withLock { wishes in
+                if !wishes.isStopping { wishes.callers.append(continuation) }
+                return wishes.isStopping
+            }
+            if isStopping { continuation.resume(returning: PollOutcome(error: "the worker is stopping")) }
+            wakeup.raise()
+        }
+    }
+
+    // MARK: The loop
+
+    /// Polls until `stop()` or the task's cancellation; hands each claimed job to `start`.
+    func run(start: (ClaimedJob) -> Void) async {
+        var nextPoll = ContinuousClock.now
+        var backoff = Backoff()
+        var lastLook = ContinuousClock.now
+        while !wakeup.isClosed, !Task.isCancelled {
+            let isTimer = ContinuousClock.now >= nextPoll
+            let isAsked = wishes.withLock { !$0.callers.isEmpty }
+            let isClaim = wishes.withLock { $0.mustLook } && running.free > 0
+            guard isTimer || isAsked || isClaim else {
+                state.willTurn(.poller, within: (nextPoll - .now) + .seconds(90))
+                await wakeup.wait(until: nextPoll)
+                // Notifications come in bursts: let them gather.
+                if lastLook + Poller.restBetweenLooks > .now {
+                    try? await Task.sleep(until: lastLook + Poller.restBetweenLooks, clock: .continuous)
+                }
+                continue
+            }
+            state.willTurn(.poller, within: .seconds(120))
+            do throws(PostgresError) {
+                if isTimer || isAsked {
+                    let (claimed, isReapingDone) = try await poll()
+                    for job in claimed { start(job) }
+                    nextPoll = isReapingDone ? .now + pause() : .now
+                } else {
+                    for job in try await claim() { start(job) }
+                }
+                backoff.reset()
+                lastLook = .now
+            } catch {
+                if Task.isCancelled { break }
+                report(error)
+                await pause(backoff.next())
+            }
+        }
+    }
+
+    /// The poll interval, shortened by up to a fifth at random so that many workers don't keep step.
+    private func pause() -> Duration {
+        configuration().pollInterval * (1 - 0.2 * Double.random(in: 0..<1))
+    }
+
+    private func pause(_ duration: Duration) async {
+        let end = ContinuousClock.now + duration
+        while ContinuousClock.now < end, !wakeup.isClosed, !Task.isCancelled {
+            await wakeup.wait(until: end)
+            // Asking harder doesn't bring the database back.
+            if !wakeup.isClosed { try? await Task.sleep(until: min(end, .now + .milliseconds(20)), clock: .continuous) }
+        }
+    }
+
+    private func report(_ error: PostgresError) {
+        if state.reportOutage(error) {
+            logger.error("the database can't be asked for jobs", metadata: ["ERROR": "\(error)"])
+        }
+        let callers = wishes.withLock { wishes in
+            defer { wishes.callers = [] }
+            return wishes.callers
+        }
+        for caller in callers { caller.resume(returning: PollOutcome(error: "\(error)")) }
+    }
+
+    // MARK: Looking
+
+    private func claim() async throws(PostgresError) -> [ClaimedJob] {
+        let request = claimRequest()
+        wishes.withLock { $0.mustLook = false }
+        let askedAt = ContinuousClock.now
+        do throws(PostgresError) {
+            let claimed = try await store.claim(request)
+            admit(claimed, request: request, askedAt: askedAt)
+            return claimed
+        } catch {
+            wishes.withLock { $0.mustLook = true }
+            throw error
+        }
+    }
+
+    /// The timer's look: presence, reaping and a claim in one statement.
+    /// - Returns: What is claimed, and whether all stale jobs have been seen.
+    private func poll() async throws(PostgresError) -> ([ClaimedJob], isReapingDone: Bool) {
+        let configuration = configuration()
+        let request = claimRequest()
+        let callers = wishes.withLock { wishes in
+            wishes.mustLook = false
+            return wishes.callers.count
+        }
+        let reaping = ReapRequest(
+            staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
+            isAllowed: mayReap(configuration))
+        let askedAt = ContinuousClock.now
+        let answer: (claimed: [ClaimedJob], reaped: Int, now: Timestamp)
+        do throws(PostgresError) {
+            answer = try await store.poll(
+                request, presence: presence(configuration, jobTypes: request.jobTypes), reaping: reaping)
+        } catch {
+            wishes.withLock { $0.mustLook = true }
+            throw error
+        }
+        state.update { snapshot in
+            snapshot.lastPollAt = answer.now
+            snapshot.lastPollInstant = .now
+            snapshot.databaseLatency = ContinuousClock.now - askedAt
+            snapshot.counts.reaped += answer.reaped
+        }
+        if answer.reaped > 0 {
+            logger.warning("took back jobs whose worker fell silent", metadata: ["JOBS": "\(answer.reaped)"])
+        }
+        admit(answer.claimed, request: request, askedAt: askedAt)
+        answerCallers(callers, answer.claimed, request)
+        return (answer.claimed, answer.reaped < reaping.batch)
+    }
+
+    private func admit(_ claimed: [ClaimedJob], request: ClaimRequest, askedAt: ContinuousClock.Instant) {
+        if state.reportAnswer() { logger.notice("the database answers again") }
+        running.admit(claimed, timeout: configuration().jobTimeout, askedAt: askedAt)
+        state.count { $0.claimed += claimed.count }
+        let byQueue = claimed.reduce(into: [String: Int]()) { $0[$1.job.queue, default: 0] += 1 }
+        let isFull = claimed.count >= request.limit
+        // Where fewer came than were asked for, nothing is left: the next insert will say so.
+        let isHeldBack =
+            isFull || !request.takesSuspect || claimed.contains(where: \.isSuspect)
+            || request.queues.contains { (byQueue[$0.name] ?? 0) >= $0.free }
+        wishes.withLock { wishes in
+            wishes.mustLook = wishes.mustLook || (isFull && !claimed.isEmpty)
+            wishes.mustLookWhenFreed = isHeldBack
+        }
+    }
+
+    private func answerCallers(_ count: Int, _ claimed: [ClaimedJob], _ request: ClaimRequest) {
+        let counts = state.snapshot.counts
+        let (callers, before) = wishes.withLock { wishes in
+            let callers = Array(wishes.callers.prefix(count))
+            wishes.callers.removeFirst(callers.count)
+            defer { wishes.countsAtPoll = counts }
+            return (callers, wishes.countsAtPoll)
+        }
+        let outcome = PollOutcome(
+            claims: Set(claimed.map(\.claim)), isSaturated: request.limit == 0, countsBefore: before)
+        for caller in callers { caller.resume(returning: outcome) }
+    }
+
+    private func claimRequest() -> ClaimRequest {
+        let configuration = configuration()
+        let free = running.free
+        let counts = running.countByQueue
+        let named = Set(configuration.queues.map(\.name))
+        let shares = configuration.queues.map { queue in
+            let busy =
+                queue.name == "*"
+                ? counts.filter { !named.contains($0.key) }.values.reduce(0, +) : counts[queue.name] ?? 0
+            let left = queue.maxConcurrent.map { max(0, $0 - busy) } ?? free
+            return ClaimRequest.QueueShare(name: queue.name, free: min(free, left))
+        }
+        return ClaimRequest(
+            workerID: configuration.workerID, jobTypes: jobTypes(), queues: shares, limit: free,
+            takesSuspect: !running.hasSuspect, staleAfter: configuration.staleAfter)
+    }
+
+    private func presence(_ configuration: WorkerConfiguration, jobTypes: [String]) -> WorkerPresence {
+        WorkerPresence(
+            id: configuration.workerID, instance: configuration.instance, host: configuration.host,
+            machineID: configuration.machineID, pid: configuration.pid, version: configuration.version,
+            queues: configuration.queues.map(\.name), jobTypes: jobTypes,
+            maxConcurrent: configuration.maxConcurrent, running: running.count)
+    }
+
+    /// Nobody could tell that they live while the database was away: give them the time of a lease after it.
+    /// A worker that has just begun doesn't know what was; it waits for others to beat.
+    private func mayReap(_ configuration: WorkerConfiguration) -> Bool {
+        guard let since = state.snapshot.undisturbedSince else { return false }
+        let wait =
+            state.snapshot.hasLostDatabase ? configuration.staleAfter : configuration.heartbeatInterval * 2
+        return since + wait <= .now
+    }
+}
