@@ -154,7 +154,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",
-                "Development", logging, crypto, lifecycle,
+                "Development", logging, crypto, lifecycle, subprocess,
             ],
             swiftSettings: swiftSettings),
         .testTarget(
