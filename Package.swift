@@ -32,13 +32,14 @@ let http: [Target.Dependency] = [
     .product(name: "HTTPTypes", package: "swift-http-types"),
 ]
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
     name: "jobworker",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "JobWorker", targets: ["JobWorker"]),
+        .library(name: "JobWorker", targets: ["JobWorker", "Postgres"]),
         .executable(name: "jobworker", targets: ["jobworker"]),
         .executable(name: "apollo-standin", targets: ["apollo-standin"]),
     ],
@@ -55,6 +56,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
         // Without its traits Subprocess needs no full Foundation.
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2", traits: []),
     ],
@@ -88,7 +90,12 @@ let package = Package(
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
-        room("Development", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", subprocess, logging]),
+        room(
+            "Development",
+            [
+                "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
         room(
             "ControlPlane",
             ["JobWorker", "Postgres", "HTTPClient", "Systemd", crypto, logging, lifecycle] + http),
@@ -96,14 +103,27 @@ let package = Package(
             "Daemon",
             [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                logging, lifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                logging, lifecycle, signals,
+            ]),
+
+        room("Bench", ["JobWorker", "Postgres", "Development", logging]),
+
+        // What the commands share.
+        room("Terminal", []),
+        room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
+        room(
+            "Console",
+            [
+                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings",
+                "Logs", signals,
             ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Daemon", "Development", "Migrations", arguments, crypto, logging, lifecycle,
+                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
+                arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -126,14 +146,15 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
-                "Enrichment", "ControlPlane", "Daemon", logging, crypto, lifecycle,
+                "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
+                signals,
             ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",
-                "Development", logging, crypto, lifecycle,
+                "Development", logging, crypto, lifecycle, subprocess,
             ],
             swiftSettings: swiftSettings),
         .testTarget(
@@ -142,3 +163,10 @@ let package = Package(
             swiftSettings: swiftSettings),
     ]
 )
+
+// With CI=true a warning stops the build. Not for everybody: a newer compiler may warn of more.
+if ["1", "true"].contains(Context.environment["CI"]) {
+    for target in package.targets where target.type != .system {
+        target.swiftSettings = (target.swiftSettings ?? []) + [.treatAllWarnings(as: .error)]
+    }
+}

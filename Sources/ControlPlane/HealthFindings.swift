@@ -74,7 +74,9 @@ extension WorkerObservation {
 
     /// How long ago the last poll was, if that is too long; `nil` as well while no poll can be expected.
     fileprivate func overduePoll(instant: ContinuousClock.Instant) -> Duration? {
-        guard snapshot.phase == .working, snapshot.isConnected, let polled = snapshot.lastPollInstant else { return nil }
+        guard snapshot.phase == .working, snapshot.isConnected, let polled = snapshot.lastPollInstant else {
+            return nil
+        }
         // After an outage the poller comes back when its pause ends, which is no fault of it.
         let reference = max(polled, snapshot.undisturbedSince ?? polled)
         // With a very short interval, one slow answer of the database is no standstill.

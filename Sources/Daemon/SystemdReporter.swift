@@ -11,9 +11,11 @@ struct SystemdReporter: Service {
     let notifier: Notifier
     let watchdog: Watchdog
     let worker: any WorkerControl
+    /// Whether the control plane's socket is there.
+    let isServing: @Sendable () -> Bool
     let logger: Logger
     /// systemd's limits are moved this far ahead while starting or stopping takes its time.
-    private static let leap = Duration.seconds(30)
+    fileprivate static let leap = Duration.seconds(30)
     private static let tick = Duration.seconds(1)
 
     func run() async throws {
@@ -21,59 +23,76 @@ struct SystemdReporter: Service {
             try? await gracefulShutdown()
             return
         }
-        var isReady = false
-        var isStopping = false
-        var nextPing = ContinuousClock.now
-        var nextExtension = ContinuousClock.now
-        // Ends when the worker has: it is asked to stop after the worker.
-        while !Task.isCancelled, !Task.isShuttingDownGracefully {
-            let now = ContinuousClock.now
-            let snapshot = worker.state.snapshot
-            let stuck = worker.state.stuckLoops(now: now)
-            notifier.status(text(snapshot, stuck: stuck))
-            switch snapshot.phase {
-            case .connecting, .awaitingMigration:
-                extendTimeout(at: &nextExtension, now: now)
-            case .working where !isReady:
-                notifier.ready()
-                isReady = true
-            case .working: break
-            case .draining, .stopped:
-                if !isStopping { notifier.stopping() }
-                isStopping = true
-                extendTimeout(at: &nextExtension, now: now)
-            }
-            if let interval = watchdog.interval, now >= nextPing {
-                if stuck.isEmpty {
-                    notifier.watchdogPing()
-                } else {
-                    logger.critical("a loop hangs, systemd will end this process", metadata: ["LOOPS": "\(stuck.map(\.rawValue))"])
+        let teller = Teller(reporter: self)
+        // It is asked to stop after the worker has ended.
+        await cancelWhenGracefulShutdown {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    // Readiness and losses are told at once.
+                    for await _ in worker.state.transitions { await teller.look() }
                 }
-                nextPing = now + interval / 2
+                group.addTask {
+                    while !Task.isCancelled {
+                        await teller.look()
+                        try? await Task.sleep(for: Self.tick)
+                    }
+                }
             }
-            await nextLook(at: min(now + Self.tick, nextPing), isStarting: !isReady)
         }
         notifier.status("Stopped")
     }
 
-    private func text(_ snapshot: WorkerState.Snapshot, stuck: [WorkerState.Loop]) -> String {
-        StatusText(
-            snapshot: snapshot, running: worker.runningCount, maxConcurrent: worker.configuration.maxConcurrent,
-            stuck: stuck
-        ).line
-    }
+    /// What has been told so far.
+    private actor Teller {
+        private let reporter: SystemdReporter
+        private var isReady = false
+        private var isStopping = false
+        private var nextPing = ContinuousClock.now
+        private var nextExtension = ContinuousClock.now
 
-    private func extendTimeout(at next: inout ContinuousClock.Instant, now: ContinuousClock.Instant) {
-        guard now >= next else { return }
-        notifier.extendTimeout(Self.leap)
-        next = now + Self.leap / 6
-    }
+        init(reporter: SystemdReporter) { self.reporter = reporter }
 
-    /// Soon while starting, so that readiness is told at once; else once a second.
-    private func nextLook(at time: ContinuousClock.Instant, isStarting: Bool) async {
-        let until = isStarting ? min(time, .now + .milliseconds(20)) : time
-        try? await cancelWhenGracefulShutdown {
-            try await Task.sleep(until: until, clock: .continuous)
+        func look() {
+            let now = ContinuousClock.now
+            let worker = reporter.worker
+            let snapshot = worker.state.snapshot
+            let stuck = worker.state.stuckLoops(now: now)
+            reporter.notifier.status(
+                StatusText(
+                    snapshot: snapshot, running: worker.runningCount, maxConcurrent: worker.configuration.maxConcurrent,
+                    stuck: stuck
+                ).line)
+            switch snapshot.phase {
+            case .connecting, .awaitingMigration: extendTimeout(now)
+            case .working where isReady: break
+            case .working:
+                guard reporter.isServing() else { break }
+                reporter.notifier.ready()
+                isReady = true
+            case .draining, .stopped:
+                if !isStopping { reporter.notifier.stopping() }
+                isStopping = true
+                extendTimeout(now)
+            }
+            ping(now, stuck: stuck)
+        }
+
+        private func extendTimeout(_ now: ContinuousClock.Instant) {
+            guard now >= nextExtension else { return }
+            reporter.notifier.extendTimeout(SystemdReporter.leap)
+            nextExtension = now + SystemdReporter.leap / 6
+        }
+
+        private func ping(_ now: ContinuousClock.Instant, stuck: [WorkerState.Loop]) {
+            guard let interval = reporter.watchdog.interval, now >= nextPing else { return }
+            nextPing = now + interval / 2
+            guard stuck.isEmpty else {
+                reporter.logger.critical(
+                    "a loop hangs, systemd will end this process",
+                    metadata: ["LOOPS": "\(stuck.map(\.rawValue).joined(separator: ", "))"])
+                return
+            }
+            reporter.notifier.watchdogPing()
         }
     }
 }

@@ -2,6 +2,8 @@
 public struct ConnectionSettings: Sendable {
     /// A libpq URI or `key=value` string; empty means libpq's own environment (`PGHOST` …).
     public var connectionString: String
+    /// Another database on the same server; `nil` for the one that the string names.
+    public var databaseName: String?
     /// What the session is for, as `pg_stat_activity.application_name` shows it.
     public var applicationName: String
     /// Longest time to connect, name look-up apart.
@@ -19,11 +21,13 @@ public struct ConnectionSettings: Sendable {
     }
 
     /// What a session must not inherit from the role's or the database's own defaults.
+    ///
+    /// PostgreSQL's own names come first as long as the search path doesn't mention them, temporary tables last.
     var sessionStatements: String {
         """
         SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
         SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed';
-        SET search_path = public, pg_catalog; SET extra_float_digits = 1;
+        SET search_path = public, pg_temp; SET extra_float_digits = 1;
         SET statement_timeout = \(statementTimeout.wholeMilliseconds);
         SET lock_timeout = \(lockTimeout.wholeMilliseconds);
         SET idle_in_transaction_session_timeout = 60000
@@ -39,7 +43,7 @@ public struct ConnectionSettings: Sendable {
             ("dbname", connectionString),
             ("client_encoding", "UTF8"),
             ("application_name", applicationName),
-        ]
+        ] + (databaseName.map { [("dbname", $0)] } ?? [])
     }
 }
 

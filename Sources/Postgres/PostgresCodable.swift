@@ -41,7 +41,9 @@ extension Int64: PostgresCodable {
 extension Double: PostgresCodable {
     public static var postgresType: UInt32 { 701 }
     public static var postgresArrayType: UInt32 { 1022 }
-    public var postgresText: String { isNaN ? "NaN" : isInfinite ? (self < 0 ? "-Infinity" : "Infinity") : String(self) }
+    public var postgresText: String {
+        isNaN ? "NaN" : isInfinite ? (self < 0 ? "-Infinity" : "Infinity") : String(self)
+    }
     public init?(postgresText: String) { self.init(postgresText) }
 }
 

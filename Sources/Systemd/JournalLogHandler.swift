@@ -47,7 +47,8 @@ public struct JournalLogHandler: LogHandler {
         ]
         if let error = event.error { fields.append(JournalField(own: "ERROR", "\(error)")) }
         // What is said nearer to the event wins.
-        let merged = metadata
+        let merged =
+            metadata
             .merging(metadataProvider?.get() ?? [:]) { _, new in new }
             .merging(event.metadata ?? [:]) { _, new in new }
         for (key, value) in merged.sorted(by: { $0.key < $1.key }) {

@@ -86,10 +86,9 @@ struct ConnectionClock {
         let wait: Wait =
             if isLeaving { .farewell }
             // While an earlier request is worked on, the server itself may be what holds a body up.
-            else if isBodyOpen, unanswered <= 1 { .body }
-            else if unanswered > 0 { .answer }
-            else if isHeadPartial { .head }
-            else { .request }
+            else if isBodyOpen, unanswered <= 1 { .body } else if unanswered > 0 { .answer } else if isHeadPartial {
+                .head
+            } else { .request }
         if wait != self.wait { (self.wait, since) = (wait, now) }
     }
 }

@@ -76,7 +76,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         let length = head.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0
         if length > limits.bodyBytesMax { return refuse(RequestRefusal.bodyTooLarge, context) }
         // Behind a request that is still worked on, this would look like that one's answer.
-        if answerCount == requestCount - 1, head.headers["Expect"].contains(where: { $0.lowercased() == "100-continue" }) {
+        if answerCount == requestCount - 1,
+            head.headers["Expect"].contains(where: { $0.lowercased() == "100-continue" })
+        {
             let goOn = HTTPResponseHead(version: .http1_1, status: .continue)
             context.writeAndFlush(wrapOutboundOut(.head(goOn)), promise: nil)
         }

@@ -46,7 +46,8 @@ final class SocketFile: Sendable {
     /// Removes the file, unless somebody else's is in its place by now. Call it before the descriptor is closed: until
     /// then the inode can't be another one's. For the same reason a second call does nothing.
     func remove() {
-        guard !isRemoved.exchange(true, ordering: .relaxed), let lock = try? DirectoryLock(of: path, makingIt: false) else { return }
+        guard !isRemoved.exchange(true, ordering: .relaxed), let lock = try? DirectoryLock(of: path, makingIt: false)
+        else { return }
         defer { lock.release() }
         var status = stat()
         if lstat(path, &status) == 0, status.st_dev == device, status.st_ino == inode { unlink(path) }
@@ -98,7 +99,8 @@ final class SocketFile: Sendable {
         let descriptor = socket(AF_UNIX, flags, 0)
         guard descriptor >= 0 else { throw failure("socket", path) }
         defer { close(descriptor) }
-        return withSocketAddress(path) { connect(descriptor, $0, $1) } != 0 && (errno == ECONNREFUSED || errno == ENOENT)
+        return withSocketAddress(path) { connect(descriptor, $0, $1) } != 0
+            && (errno == ECONNREFUSED || errno == ENOENT)
     }
 
     private static func groupID(named name: String) -> gid_t? {

@@ -35,7 +35,8 @@ package struct PathTemplate: Sendable, Hashable, CustomStringConvertible {
             switch segment {
             case .literal(let literal): guard literal == part else { return nil }
             case .parameter(let name):
-                guard let value = part.percentDecoded, !value.isEmpty, !value.utf8.contains(where: { $0 == 0 || $0 == 0x2F })
+                guard let value = part.percentDecoded, !value.isEmpty,
+                    !value.utf8.contains(where: { $0 == 0 || $0 == 0x2F })
                 else { return nil }
                 values[name] = value
             }
@@ -71,7 +72,9 @@ extension StringProtocol {
                 bytes.append(byte)
                 continue
             }
-            guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else { return nil }
+            guard let high = rest.popFirst().flatMap(hexDigit), let low = rest.popFirst().flatMap(hexDigit) else {
+                return nil
+            }
             bytes.append(high << 4 | low)
         }
         return String(validating: bytes, as: UTF8.self)

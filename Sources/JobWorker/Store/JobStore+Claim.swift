@@ -182,7 +182,8 @@ extension JobStore {
             var refusal: String?
             if payload == nil {
                 let bytes = try row.decode("payload_bytes", as: Int.self)
-                refusal = "The payload has \(bytes) bytes, more than the worker accepts; store the data elsewhere and pass a reference"
+                refusal =
+                    "The payload has \(bytes) bytes, more than the worker accepts; store the data elsewhere and pass a reference"
             }
             claimed.append(
                 ClaimedJob(
@@ -190,7 +191,9 @@ extension JobStore {
         }
         // RETURNING promises no order.
         return claimed.sorted { left, right in
-            (right.job.priority, left.job.dueAt, left.job.id.text) < (left.job.priority, right.job.dueAt, right.job.id.text)
+            (right.job.priority, left.job.dueAt, left.job.id.text) < (
+                left.job.priority, right.job.dueAt, right.job.id.text
+            )
         }
     }
 }

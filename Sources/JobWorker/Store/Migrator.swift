@@ -100,7 +100,8 @@ package struct Migrator: Sendable {
             } else {
                 // One message, one transaction: a failure anywhere undoes it all.
                 try await connection.runScript(
-                    "BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL lock_timeout = '5s';\n\(migration.sql)\n;\(record); COMMIT")
+                    "BEGIN; SET LOCAL TimeZone = 'UTC'; SET LOCAL lock_timeout = '5s';\n\(migration.sql)\n;\(record); COMMIT"
+                )
             }
         } catch {
             try? await connection.runScript("ROLLBACK")
@@ -124,7 +125,9 @@ package struct Migrator: Sendable {
     }
 
     /// The row policies that the pending migrations would replace by their own, for people to look at first.
-    package func policiesToReplace() async throws(PostgresError) -> [(table: String, policy: String, definition: String)] {
+    package func policiesToReplace() async throws(PostgresError) -> [(
+        table: String, policy: String, definition: String
+    )] {
         let connection = try await Connection.open(settings)
         do throws(PostgresError) {
             let rows = try await connection.query(
@@ -161,7 +164,8 @@ package struct Migrator: Sendable {
             "SELECT to_regclass('public.jobworker_migrations') IS NOT NULL AS known")
         if try exists.first?.decode("known") ?? false {
             let rows = try await connection.query(
-                "/* jobworker:migrate.status */ SELECT version, name, checksum, applied_at FROM public.jobworker_migrations")
+                "/* jobworker:migrate.status */ SELECT version, name, checksum, applied_at FROM public.jobworker_migrations"
+            )
             for row in rows {
                 recorded[try row.decode("version")] = (
                     try row.decode("name"), try row.decode("checksum"), try row.decode("applied_at")
@@ -183,12 +187,14 @@ package struct Migrator: Sendable {
     private static func refuseUnknown(_ entries: [Entry]) throws(Failure) {
         if let newer = entries.first(where: { $0.state == .unknown }) {
             throw Failure(
-                description: "the database holds migration \(newer.version) (\(newer.name)), which this program doesn't know: "
+                description:
+                    "the database holds migration \(newer.version) (\(newer.name)), which this program doesn't know: "
                     + "it was migrated by a newer jobworker. Install that version or a later one.")
         }
         if let changed = entries.first(where: { $0.state == .changed }) {
             throw Failure(
-                description: "migration \(changed.version) (\(changed.name)) was applied from another text than this program's. "
+                description:
+                    "migration \(changed.version) (\(changed.name)) was applied from another text than this program's. "
                     + "Nothing was changed. Compare the two versions of jobworker, and restore the original file.")
         }
     }

@@ -27,7 +27,8 @@ final class AttemptReporter: JobReporter {
         let shown = JobProgress(
             percentage: highest, message: progress.message.cut(to: AttemptReporter.messageLimit),
             details: progress.details)
-        try await keepClaim(try await store.setProgress(claim, try JSONText(encoding: shown.json)))
+        let text = try JSONText(encoding: shown.json)
+        try await keepClaim { () async throws(PostgresError) in try await self.store.setProgress(self.claim, text) }
     }
 
     func log(_ entry: JobLogEntry) async throws {
@@ -39,12 +40,21 @@ final class AttemptReporter: JobReporter {
         let isLast = row == AttemptReporter.rowLimit
         let message = isLast ? "Too many log rows in this attempt; the rest is left out" : entry.message
         let metadata = entry.metadata.isEmpty ? nil : try JSONText(encoding: entry.metadata)
-        try await keepClaim(
-            try await store.addLog(
-                claim, level: entry.level, message: message.cut(to: AttemptReporter.messageLimit), metadata: metadata))
+        try await keepClaim { () async throws(PostgresError) in
+            try await self.store.addLog(
+                self.claim, level: entry.level, message: message.cut(to: AttemptReporter.messageLimit),
+                metadata: metadata)
+        }
     }
 
-    private func keepClaim(_ isHeld: Bool) async throws {
+    private func keepClaim(_ write: () async throws(PostgresError) -> Bool) async throws {
+        let isHeld: Bool
+        do throws(PostgresError) {
+            isHeld = try await write()
+        } catch {
+            if error.reason == .cancelled { throw CancellationError() }
+            throw error
+        }
         guard !isHeld else { return }
         onLost()
         throw CancellationError()

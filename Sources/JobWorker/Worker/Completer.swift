@@ -164,7 +164,8 @@ final class Completer: Sendable {
         }
     }
 
-    private static let plainMessage = "The attempt failed with an error whose text can't be stored; see the worker's log"
+    private static let plainMessage =
+        "The attempt failed with an error whose text can't be stored; see the worker's log"
 
     private func end(_ entries: [Entry], as stored: Stored) async {
         _ = await untilAnswered { () async throws(PostgresError) in

@@ -82,11 +82,15 @@ public final class JobWorker: Service, WorkerControl {
     }
 
     /// Begins to stop: nothing new is claimed, running jobs may end within the shutdown time.
-    public func stop() { stopRequested.close() }
+    public func stop() {
+        state.update { if $0.phase == .working { $0.phase = .draining } }
+        poller.stop()
+        stopRequested.close()
+    }
 
     /// Doesn't wait for running jobs any longer: stops them and gives them back.
     public func hurry() {
-        stopRequested.close()
+        stop()
         hurryRequested.close()
     }
 
@@ -110,7 +114,12 @@ public final class JobWorker: Service, WorkerControl {
 
     private func runTree() async throws {
         defer { state.finish() }
-        try await prepare()
+        do {
+            try await prepare()
+        } catch {
+            await pool.close()
+            throw error
+        }
         if !stopRequested.isClosed {
             await withTaskGroup(of: Void.self) { loops in
                 loops.addTask { await self.completer.run() }
@@ -161,14 +170,9 @@ public final class JobWorker: Service, WorkerControl {
 
     /// Claims, each job a child task, until a stop; then drains.
     private func claimUntilStopped() async {
-        state.update { $0.phase = .working }
+        state.update { $0.phase = stopRequested.isClosed ? .draining : .working }
         logger.notice("worker started", metadata: ["JOB_TYPES": "\(processors.jobTypes.joined(separator: ", "))"])
         await withDiscardingTaskGroup { group in
-            group.addTask {
-                await self.stopRequested.wait(until: .now + .seconds(1_000_000_000))
-                self.state.update { $0.phase = .draining }
-                self.poller.stop()
-            }
             await poller.run { claimed in
                 let runner = self.runner
                 group.addTask {
@@ -176,7 +180,6 @@ public final class JobWorker: Service, WorkerControl {
                     self.poller.slotFreed()
                 }
             }
-            stopRequested.close()
             await drain()
         }
     }
@@ -268,7 +271,7 @@ extension JobWorker {
                 if try await isReady() { return }
                 await stopRequested.wait(until: .now + settings.value.pollInterval)
             } catch let error as PostgresError where error.isTransient || error.sqlState?.hasPrefix("28") == true {
-                if state.reportOutage(error) { 
+                if state.reportOutage(error) {
                     logger.error("the database can't be reached yet", metadata: ["ERROR": "\(error)"])
                 }
                 await stopRequested.wait(until: .now + backoff.next())
@@ -321,7 +324,8 @@ extension JobWorker {
         state.count { $0.reaped += count }
         if count > 0 {
             logger.warning(
-                "took back the jobs that an earlier process of this instance was running", metadata: ["JOBS": "\(count)"])
+                "took back the jobs that an earlier process of this instance was running",
+                metadata: ["JOBS": "\(count)"])
         }
     }
 }

@@ -23,7 +23,8 @@ struct AuthenticationTests {
         try await withControlPlane(worker: worker) { plane in
             let connection = try await RawConnection(to: plane.address)
             let lines = ["POST /api/jobs/worker?token=\(Self.token)&access_token=\(Self.token) HTTP/1.1", "Host: x"]
-            await connection.send((lines + headers + ["Content-Length: 0", "Connection: close", "", ""]).joined(separator: "\r\n"))
+            await connection.send(
+                (lines + headers + ["Content-Length: 0", "Connection: close", "", ""]).joined(separator: "\r\n"))
             let answer = await connection.receiveAll()
             #expect(answer.hasPrefix("HTTP/1.1 401 "))
             #expect(answer.contains("\r\nWWW-Authenticate: Bearer"))

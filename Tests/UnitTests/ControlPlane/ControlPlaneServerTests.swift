@@ -28,7 +28,9 @@ struct ControlPlaneServerTests {
     @Test func `HEAD is GET without the body`() async throws {
         try await withControlPlane { plane in
             let connection = try await RawConnection(to: plane.address)
-            await connection.send("HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            await connection.send(
+                "HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            )
             let answers = await connection.receiveAll()
             #expect(answers.components("HTTP/1.1 200 OK").count == 3)
             #expect(answers.components("Content-Length: 15").count == 3)
@@ -56,18 +58,21 @@ struct ControlPlaneServerTests {
     @Test func `a path in absolute form is understood`() async throws {
         try await withControlPlane { plane in
             let connection = try await RawConnection(to: plane.address)
-            await connection.send("GET http://any.example/healthz HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n")
+            await connection.send(
+                "GET http://any.example/healthz HTTP/1.1\r\nHost: any.example\r\nConnection: close\r\n\r\n")
             #expect(await connection.receiveAll().hasPrefix("HTTP/1.1 200 "))
         }
     }
 
     // MARK: Health
 
-    @Test(arguments: [
-        (.connecting, false, 503, "database_not_connected"), (.awaitingMigration, true, 503, "schema_not_migrated"),
-        (.working, true, 200, "ready"), (.working, false, 503, "database_unreachable"), (.draining, true, 503, "draining"),
-        (.stopped, false, 503, "stopped"),
-    ] as [(WorkerState.Phase, Bool, Int, String)])
+    @Test(
+        arguments: [
+            (.connecting, false, 503, "database_not_connected"), (.awaitingMigration, true, 503, "schema_not_migrated"),
+            (.working, true, 200, "ready"), (.working, false, 503, "database_unreachable"),
+            (.draining, true, 503, "draining"),
+            (.stopped, false, 503, "stopped"),
+        ] as [(WorkerState.Phase, Bool, Int, String)])
     func `it is ready only while it takes jobs, and alive all the time`(
         phase: WorkerState.Phase, isConnected: Bool, status: Int, word: String
     ) async throws {
@@ -82,16 +87,20 @@ struct ControlPlaneServerTests {
         }
     }
 
-    @Test(arguments: [(.working, 200, "healthy"), (.draining, 200, "degraded"), (.connecting, 503, "unhealthy")]
-        as [(WorkerState.Phase, Int, String)])
-    func `health is a document with a status to match`(phase: WorkerState.Phase, code: Int, status: String) async throws {
+    @Test(
+        arguments: [(.working, 200, "healthy"), (.draining, 200, "degraded"), (.connecting, 503, "unhealthy")]
+            as [(WorkerState.Phase, Int, String)])
+    func `health is a document with a status to match`(phase: WorkerState.Phase, code: Int, status: String) async throws
+    {
         let worker = FakeWorker(running: 3)
         worker.state.update {
             $0.phase = phase
             $0.databaseError = "connect: no route to db.internal"
         }
         try await withControlPlane(worker: worker) { plane in
-            for response in [try await plane.send("GET", "/health"), try await plane.sendAuthorized("GET", "/api/jobs/worker")] {
+            for response in [
+                try await plane.send("GET", "/health"), try await plane.sendAuthorized("GET", "/api/jobs/worker"),
+            ] {
                 #expect(response.status == code)
                 let report = try JSONText(response.text).decode(HealthReport.self)
                 #expect(report.status.rawValue == status)
@@ -165,5 +174,7 @@ struct ControlPlaneServerTests {
 
 extension String {
     /// The parts between the occurrences of `separator`.
-    func components(_ separator: String) -> [Substring] { split(separator: separator, omittingEmptySubsequences: false) }
+    func components(_ separator: String) -> [Substring] {
+        split(separator: separator, omittingEmptySubsequences: false)
+    }
 }

@@ -69,7 +69,8 @@ func withControlPlane<Result: Sendable>(
         listeningOn: addresses,
         routes: RouteTable(
             HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes + moreRoutes),
-        authentication: authentication, limits: limits, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+        authentication: authentication, limits: limits,
+        logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
         onListening: { report.yield($0) })
     let client = Client()
     return try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -10,7 +10,8 @@ struct DrainTests {
     private static let poll =
         "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 0\r\n\r\n"
 
-    @Test func `it answers until the worker has ended, then closes what is idle and lets the rest finish`() async throws {
+    @Test func `it answers until the worker has ended, then closes what is idle and lets the rest finish`() async throws
+    {
         let (polls, reportPoll) = AsyncStream<Void>.makeStream()
         let (pollEnd, endPoll) = AsyncStream<Void>.makeStream()
         let worker = FakeWorker { _ in
@@ -87,8 +88,10 @@ struct DrainTests {
         let service = ServiceIdentity(region: "", environment: "", version: "")
         return ControlPlaneServer(
             listeningOn: [.tcp(host: "127.0.0.1", port: 0)],
-            routes: RouteTable(HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes),
-            authentication: Authentication(operators: ControlPlaneUnderTest.operators([(nil, ControlPlaneUnderTest.token)])),
+            routes: RouteTable(
+                HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes),
+            authentication: Authentication(
+                operators: ControlPlaneUnderTest.operators([(nil, ControlPlaneUnderTest.token)])),
             limits: limits, logger: silent, onListening: { onListening($0) })
     }
 

@@ -5,10 +5,12 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct HealthProbeTests {
-    @Test(arguments: [
-        (.working, 0, 0), (.draining, 0, 1), (.connecting, 1, 1),
-    ] as [(WorkerState.Phase, Int32, Int32)])
-    func `the exit status tells how the worker is`(phase: WorkerState.Phase, status: Int32, strict: Int32) async throws {
+    @Test(
+        arguments: [
+            (.working, 0, 0), (.draining, 0, 1), (.connecting, 1, 1),
+        ] as [(WorkerState.Phase, Int32, Int32)])
+    func `the exit status tells how the worker is`(phase: WorkerState.Phase, status: Int32, strict: Int32) async throws
+    {
         let worker = FakeWorker()
         worker.state.update { $0.phase = phase }
         try await withTemporaryDirectory { directory in

@@ -41,13 +41,19 @@ struct HealthReportTests {
         Case(testDescription: "database lost while draining", status: .unhealthy, reason: "out of reach for 200 s") {
             ($0.phase, $0.isConnected, $0.disconnectedSince) = (.draining, false, now - .seconds(200))
         },
-        Case(testDescription: "a type impossible", status: .degraded, reason: "type enrich_contact are not served: no key.") {
+        Case(
+            testDescription: "a type impossible", status: .degraded,
+            reason: "type enrich_contact are not served: no key."
+        ) {
             $0.unservedTypes = ["enrich_contact": "no key"]
         },
         Case(testDescription: "poller within three intervals", status: .healthy, reason: nil) {
             $0.lastPollInstant = now - .seconds(15)
         },
-        Case(testDescription: "poller beyond three intervals", status: .unhealthy, reason: "not looked at the queue for 16 s") {
+        Case(
+            testDescription: "poller beyond three intervals", status: .unhealthy,
+            reason: "not looked at the queue for 16 s"
+        ) {
             $0.lastPollInstant = now - .seconds(16)
         },
         Case(testDescription: "poller back from an outage", status: .healthy, reason: nil) {
@@ -57,7 +63,10 @@ struct HealthReportTests {
             ($0.isConnected, $0.disconnectedSince) = (false, now - .seconds(60))
             $0.lastPollInstant = now - .seconds(60)
         },
-        Case(testDescription: "completer stuck", status: .unhealthy, reason: "The completer has not moved", stuck: [.completer]) { _ in },
+        Case(
+            testDescription: "completer stuck", status: .unhealthy, reason: "The completer has not moved",
+            stuck: [.completer]
+        ) { _ in },
     ]
 
     @Test(arguments: cases) func `each trouble has its status and its sentence`(_ row: Case) {

@@ -195,7 +195,9 @@ private func plantSocket(_ path: String, isListening: Bool) throws -> Int32 {
     return descriptor
 }
 
-private func expectRefusal(_ path: String, _ reason: ListenError.Reason, _ location: SourceLocation = #_sourceLocation) async {
+private func expectRefusal(_ path: String, _ reason: ListenError.Reason, _ location: SourceLocation = #_sourceLocation)
+    async
+{
     await #expect(throws: ListenError(address: path, reason: reason), sourceLocation: location) {
         try await withControlPlane(listeningOn: [.unixSocket(path: path)]) { _ in }
     }

@@ -23,19 +23,24 @@ struct MalformedRequestTests {
         post + "Content-Length: -1\r\n\r\n", post + "Content-Length: 0x5\r\n\r\nhello",
         post + "Content-Length: 5 5\r\n\r\nhello", post + "Content-Length: 99999999999999999999\r\n\r\n",
         // Encodings nobody offers.
-        post + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        post + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+        post + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         // Chunks.
-        post + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx", post + "Transfer-Encoding: chunked\r\n\r\n-1\r\nx",
-        post + "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX0\r\n\r\n", post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        post + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\nx",
+        post + "Transfer-Encoding: chunked\r\n\r\n-1\r\nx",
+        post + "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX0\r\n\r\n",
+        post + "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
         // Line ends and header lines.
         "GET /healthz HTTP/1.1\nHost: x\n\n", "GET /healthz HTTP/1.1\r\nHost: x\nX: y\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost : x\r\n\r\n",
-        "GET /healthz HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\u{0}b\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\u{0}b\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nHost: x\r\nX\u{1}: y\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\rb\r\n\r\n",
         // Which host?
         "GET /healthz HTTP/1.1\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
         // Request lines.
-        "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n", "get /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
+        "get /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /health\u{0}z HTTP/1.1\r\nHost: x\r\n\r\n", "BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET healthz HTTP/1.1\r\nHost: x\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}", "hello\r\n\r\n",
         // Too much of it.
@@ -60,7 +65,10 @@ struct MalformedRequestTests {
         try await withControlPlane(worker: worker) { plane in
             let hidden =
                 "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 0\r\n\r\n"
-            for framing in ["Content-Length: \(hidden.utf8.count)\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Content-Length: 0\r\nContent-Length: 1\r\n\r\n"] {
+            for framing in [
+                "Content-Length: \(hidden.utf8.count)\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                "Content-Length: 0\r\nContent-Length: 1\r\n\r\n",
+            ] {
                 let connection = try await RawConnection(to: plane.address)
                 await connection.send("POST /healthz HTTP/1.1\r\nHost: x\r\n" + framing + hidden)
                 #expect(await connection.receiveAll().components("HTTP/1.1 ").count == 2)
@@ -87,7 +95,8 @@ struct MalformedRequestTests {
             }
             await connection.send(requests.joined())
             let answers = await connection.receive(until: #"{"body":"40"}"#)
-            #expect(answers.components(#"{"body":""#).dropFirst().map { Int($0.prefix { $0 != "\"" }) } == Array(1...40))
+            #expect(
+                answers.components(#"{"body":""#).dropFirst().map { Int($0.prefix { $0 != "\"" }) } == Array(1...40))
         }
     }
 
@@ -95,7 +104,9 @@ struct MalformedRequestTests {
         ("HTTP/1.1", "Connection: close", true), ("HTTP/1.1", "Connection: Close", true),
         ("HTTP/1.1", "Connection: keep-alive, close", true), ("HTTP/1.0", "X: y", true), ("HTTP/1.1", "X: y", false),
     ])
-    func `a connection is kept only if the client wants that`(version: String, header: String, isClosed: Bool) async throws {
+    func `a connection is kept only if the client wants that`(version: String, header: String, isClosed: Bool)
+        async throws
+    {
         try await withControlPlane { plane in
             let connection = try await RawConnection(to: plane.address)
             await connection.send("GET /healthz \(version)\r\nHost: x\r\n\(header)\r\n\r\n")

@@ -9,14 +9,15 @@ struct RouteTests {
             (.post, "/api/jobs/worker"), (.get, "/api/jobs/{id}/logs"), (.get, "/api/{kind}/worker/logs"),
         ].map { method, path in Route(method, path, access: .anyone, "") { _ in try .json([path]) } })
 
-    @Test(arguments: [
-        (.get, "/api/jobs", "/api/jobs", [:]), (.head, "/api/jobs", "/api/jobs", [:]),
-        (.get, "/api/jobs/7f", "/api/jobs/{id}", ["id": "7f"]),
-        (.get, "/api/jobs/a%20b%C3%A9", "/api/jobs/{id}", ["id": "a bé"]),
-        (.post, "/api/jobs/worker", "/api/jobs/worker", [:]),
-        (.get, "/api/jobs/worker/logs", "/api/jobs/{id}/logs", ["id": "worker"]),
-        (.get, "/api/mail/worker/logs", "/api/{kind}/worker/logs", ["kind": "mail"]),
-    ] as [(HTTPRequest.Method, String, String, [String: String])])
+    @Test(
+        arguments: [
+            (.get, "/api/jobs", "/api/jobs", [:]), (.head, "/api/jobs", "/api/jobs", [:]),
+            (.get, "/api/jobs/7f", "/api/jobs/{id}", ["id": "7f"]),
+            (.get, "/api/jobs/a%20b%C3%A9", "/api/jobs/{id}", ["id": "a bé"]),
+            (.post, "/api/jobs/worker", "/api/jobs/worker", [:]),
+            (.get, "/api/jobs/worker/logs", "/api/jobs/{id}/logs", ["id": "worker"]),
+            (.get, "/api/mail/worker/logs", "/api/{kind}/worker/logs", ["kind": "mail"]),
+        ] as [(HTTPRequest.Method, String, String, [String: String])])
     func `a path leads to the most specific route`(
         method: HTTPRequest.Method, path: String, route: String, parameters: [String: String]
     ) {
@@ -40,11 +41,12 @@ struct RouteTests {
         }
     }
 
-    @Test(arguments: [
-        ("/api/jobs", .delete, ["GET", "HEAD", "POST"]), ("/api/jobs/7", .post, ["DELETE", "GET", "HEAD"]),
-        // Not a job with the id "worker".
-        ("/api/jobs/worker", .delete, ["POST"]), ("/api/jobs/worker", .get, ["POST"]),
-    ] as [(String, HTTPRequest.Method, [String])])
+    @Test(
+        arguments: [
+            ("/api/jobs", .delete, ["GET", "HEAD", "POST"]), ("/api/jobs/7", .post, ["DELETE", "GET", "HEAD"]),
+            // Not a job with the id "worker".
+            ("/api/jobs/worker", .delete, ["POST"]), ("/api/jobs/worker", .get, ["POST"]),
+        ] as [(String, HTTPRequest.Method, [String])])
     func `a known path tells its methods`(path: String, method: HTTPRequest.Method, methods: [String]) {
         guard case .otherMethods(let allowed) = table.match(method, path) else {
             Issue.record("\(method) \(path) was not refused")
@@ -53,9 +55,10 @@ struct RouteTests {
         #expect(allowed.map(\.rawValue) == methods)
     }
 
-    @Test(arguments: [
-        ("", nil), ("wait_ms=0", 0), ("wait_ms=60000", 60_000), ("a=b&wait_ms=7&c", 7), ("wait%5Fms=7", 7),
-    ] as [(String, Int?)])
+    @Test(
+        arguments: [
+            ("", nil), ("wait_ms=0", 0), ("wait_ms=60000", 60_000), ("a=b&wait_ms=7&c", 7), ("wait%5Fms=7", 7),
+        ] as [(String, Int?)])
     func `a number is read from the query`(query: String, number: Int?) throws {
         let request = APIRequest(caller: .anonymous, query: query)
         #expect(try request.number("wait_ms", in: 0...60_000) == number)

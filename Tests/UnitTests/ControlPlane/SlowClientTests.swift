@@ -42,7 +42,8 @@ struct SlowClientTests {
         try await withControlPlane(worker: worker, limits: limits) { plane in
             let connection = try await RawConnection(to: plane.address)
             await connection.send(
-                "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 10\r\n\r\n123")
+                "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 10\r\n\r\n123"
+            )
             let answer = await connection.receiveAll()
             #expect(answer.hasPrefix("HTTP/1.1 408 "))
             #expect(answer.contains("Connection: close\r\n"))
@@ -56,14 +57,17 @@ struct SlowClientTests {
         try await withControlPlane(worker: worker) { plane in
             let connection = try await RawConnection(to: plane.address)
             await connection.send(
-                "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 10\r\n\r\n123")
+                "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 10\r\n\r\n123"
+            )
             connection.endInput()
             _ = await connection.receiveAll()
         }
         #expect(worker.pollLimits == [])
     }
 
-    @Test(arguments: [true, false]) func `a body may be as long as the limit and no longer`(isChunked: Bool) async throws {
+    @Test(arguments: [true, false]) func `a body may be as long as the limit and no longer`(isChunked: Bool)
+        async throws
+    {
         var limits = HTTPLimits()
         limits.bodyBytesMax = 1000
         try await withControlPlane(limits: limits, moreRoutes: [echo]) { plane in
@@ -85,7 +89,8 @@ struct SlowClientTests {
     @Test func `a body that was announced too long is refused before it is sent`() async throws {
         try await withControlPlane(moreRoutes: [echo]) { plane in
             let connection = try await RawConnection(to: plane.address)
-            await connection.send("POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1048577\r\n\r\n")
+            await connection.send(
+                "POST /echo HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1048577\r\n\r\n")
             let answer = await connection.receiveAll()
             #expect(answer.hasPrefix("HTTP/1.1 413 "))
             #expect(answer.contains("Connection: close\r\n"))
@@ -159,7 +164,8 @@ struct SlowClientTests {
         try await withControlPlane(worker: worker, limits: limits) { plane in
             let served = try await RawConnection(to: plane.address)
             await served.send(
-                "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
             for await _ in began { break }
             let other = try await RawConnection(to: plane.address)
             #expect(await other.receiveAll() == "")

@@ -18,7 +18,9 @@ struct HTTPClientFailureTests {
     }
 
     @Test func `an answer that doesn't end times out`() async throws {
-        try await withScriptedServer(reply: { _ in .silence(after: Array("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab".utf8)) }) { server in
+        try await withScriptedServer(reply: { _ in
+            .silence(after: Array("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab".utf8))
+        }) { server in
             await #expect(throws: HTTPError.timedOut(after: .milliseconds(150))) {
                 try await client.send(Request(url: server.url(), timeout: .milliseconds(150)))
             }
@@ -114,7 +116,8 @@ struct HTTPClientFailureTests {
 
     @Test func `gzip is decoded`() async throws {
         let hello: [UInt8] = [
-            0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0xCB, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0, 0x86, 0xA6, 0x10, 0x36, 5, 0, 0, 0,
+            0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 0xCB, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0, 0x86, 0xA6, 0x10, 0x36, 5, 0, 0,
+            0,
         ]
         try await withScriptedServer(reply: { request in
             .answer(hello, headers: ["Content-Encoding: gzip", "X-Asked: \(request.header("accept-encoding") ?? "")"])
@@ -179,7 +182,9 @@ struct HTTPClientFailureTests {
     }
 
     @Test func `an unknown host is told as such`() async throws {
-        let error = await #expect(throws: HTTPError.self) { try await client.send(Request(url: "http://no-such-host.invalid/")) }
+        let error = await #expect(throws: HTTPError.self) {
+            try await client.send(Request(url: "http://no-such-host.invalid/"))
+        }
         guard case .connectionFailed = error else {
             Issue.record("\(String(describing: error))")
             return

@@ -7,7 +7,9 @@ struct HTTPClientTests {
     private let client = Client()
 
     @Test func `a request arrives as it was given`() async throws {
-        let gotten = try await withScriptedServer(reply: { .answer("\($0.method) \($0.path) \($0.headers.map { "\($0.name)=\($0.value)" }) \($0.body)") }) { server in
+        let gotten = try await withScriptedServer(reply: {
+            .answer("\($0.method) \($0.path) \($0.headers.map { "\($0.name)=\($0.value)" }) \($0.body)")
+        }) { server in
             let response = try await client.send(
                 Request(
                     method: "PATCH", url: server.url("/a%20b?c=d"),
@@ -27,7 +29,9 @@ struct HTTPClientTests {
 
     @Test func `a long body is sent at once, and echoed`() async throws {
         let body = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
-        try await withScriptedServer(reply: { .answer($0.body, headers: ["X-Expect: \($0.header("expect") ?? "none")"]) }) { server in
+        try await withScriptedServer(reply: {
+            .answer($0.body, headers: ["X-Expect: \($0.header("expect") ?? "none")"])
+        }) { server in
             let response = try await client.send(Request(method: "POST", url: server.url(), body: body))
             #expect(response.body == body)
             #expect(response.header("X-Expect") == "none")
@@ -43,7 +47,9 @@ struct HTTPClientTests {
     }
 
     @Test func `HEAD has a length but no body`() async throws {
-        try await withScriptedServer(reply: { _ in .bytes(Array("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n".utf8)) }) { server in
+        try await withScriptedServer(reply: { _ in
+            .bytes(Array("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n".utf8))
+        }) { server in
             let response = try await client.send(Request(method: "HEAD", url: server.url(), maxResponseBytes: 10))
             #expect(response.header("content-length") == "99999999")
             #expect(response.body == [])
@@ -95,7 +101,8 @@ struct HTTPClientTests {
     }
 
     @Test func `a redirect is an answer`() async throws {
-        try await withScriptedServer(reply: { _ in .answer("moved", status: 302, headers: ["Location: /elsewhere"]) }) { server in
+        try await withScriptedServer(reply: { _ in .answer("moved", status: 302, headers: ["Location: /elsewhere"]) }) {
+            server in
             let response = try await client.send(Request(url: server.url()))
             #expect(response.status == 302)
             #expect(response.header("location") == "/elsewhere")
@@ -104,7 +111,9 @@ struct HTTPClientTests {
     }
 
     @Test func `an interim answer is left out`() async throws {
-        let bytes = Array("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\nA: b\r\n\r\nok".utf8)
+        let bytes = Array(
+            "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\nA: b\r\n\r\nok"
+                .utf8)
         try await withScriptedServer(reply: { _ in .bytes(bytes) }) { server in
             let response = try await client.send(Request(url: server.url()))
             #expect(response.status == 201)

@@ -3,7 +3,9 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct HTTPRequestTests {
-    @Test(arguments: ["file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "127.0.0.1/x", "", "http:/x", "//x"])
+    @Test(arguments: [
+        "file:///etc/passwd", "ftp://127.0.0.1/x", "gopher://127.0.0.1/", "127.0.0.1/x", "", "http:/x", "//x",
+    ])
     func `only http and https are spoken`(url: String) async throws {
         try await expectInvalidURL(url)
     }
@@ -21,7 +23,9 @@ struct HTTPRequestTests {
         }
     }
 
-    @Test(arguments: [("A", "b\r\nC: d"), ("A", "b\nc"), ("A", "\u{0}"), ("A\r\nB", "c"), ("A:", "b"), ("", "b"), ("A b", "c")])
+    @Test(arguments: [
+        ("A", "b\r\nC: d"), ("A", "b\nc"), ("A", "\u{0}"), ("A\r\nB", "c"), ("A:", "b"), ("", "b"), ("A b", "c"),
+    ])
     func `a header can't smuggle another one in`(name: String, value: String) async throws {
         let error = await #expect(throws: HTTPError.self) {
             try await Client().send(Request(url: "http://127.0.0.1:1/", headers: [(name, value)]))
@@ -71,10 +75,12 @@ struct HTTPRequestTests {
         #expect(response.header("Retry") == nil)
     }
 
-    @Test(arguments: [
-        ([], ""), ([("a", "b")], "a=b"), ([("q", "a b&c=d+e"), ("é", "100%/")], "q=a%20b%26c%3Dd%2Be&%C3%A9=100%25%2F"),
-        ([("azAZ09", "-._~")], "azAZ09=-._~"), ([("", "")], "="),
-    ] as [([(String, String)], String)])
+    @Test(
+        arguments: [
+            ([], ""), ([("a", "b")], "a=b"),
+            ([("q", "a b&c=d+e"), ("é", "100%/")], "q=a%20b%26c%3Dd%2Be&%C3%A9=100%25%2F"),
+            ([("azAZ09", "-._~")], "azAZ09=-._~"), ([("", "")], "="),
+        ] as [([(String, String)], String)])
     func `a query keeps unreserved characters and encodes the rest`(items: [(String, String)], query: String) {
         #expect(encodeQuery(items) == query)
     }

@@ -137,7 +137,9 @@ final class ScriptedHTTPServer: Sendable {
     private func send(_ bytes: [UInt8], to connection: Int32) -> Bool {
         var sent = 0
         while sent < bytes.count {
-            let count = bytes[sent...].withUnsafeBytes { Glibc.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = bytes[sent...].withUnsafeBytes {
+                Glibc.send(connection, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { return false }
             sent += count
         }
@@ -148,8 +150,10 @@ final class ScriptedHTTPServer: Sendable {
 extension ScriptedHTTPServer.Reply {
     /// A whole answer with its length.
     static func answer(_ body: [UInt8], status: Int = 200, headers: [String] = []) -> Self {
-        .bytes(Array((["HTTP/1.1 \(status) X", "Content-Length: \(body.count)"] + headers + ["", ""])
-            .joined(separator: "\r\n").utf8) + body)
+        .bytes(
+            Array(
+                (["HTTP/1.1 \(status) X", "Content-Length: \(body.count)"] + headers + ["", ""])
+                    .joined(separator: "\r\n").utf8) + body)
     }
 
     static func answer(_ body: String, status: Int = 200, headers: [String] = []) -> Self {

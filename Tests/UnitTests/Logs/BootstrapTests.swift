@@ -4,11 +4,12 @@ import Logging
 import Testing
 
 struct BootstrapTests {
-    @Test(arguments: [
-        (.auto, true, true, .journal), (.auto, true, false, .journal), (.auto, false, true, .text),
-        (.auto, false, false, .json), (.json, true, true, .json), (.text, true, false, .text),
-        (.journal, false, false, .journal),
-    ] as [(LogFormat, Bool, Bool, LogFormat)])
+    @Test(
+        arguments: [
+            (.auto, true, true, .journal), (.auto, true, false, .journal), (.auto, false, true, .text),
+            (.auto, false, false, .json), (.json, true, true, .json), (.text, true, false, .text),
+            (.journal, false, false, .journal),
+        ] as [(LogFormat, Bool, Bool, LogFormat)])
     func `the format follows standard error, unless one is named`(
         format: LogFormat, isJournal: Bool, isTerminal: Bool, result: LogFormat
     ) {

@@ -17,7 +17,8 @@ struct TextLogHandlerTests {
     }
 
     @Test func `a line has time, level, message and sorted facts`() {
-        logger().info("job failed", metadata: ["b": "2", "a": "1", "http": ["status": "502", "path": "/x"], "l": ["1", "2"]])
+        logger().info(
+            "job failed", metadata: ["b": "2", "a": "1", "http": ["status": "502", "path": "/x"], "l": ["1", "2"]])
         #expect(lines.all == ["13:00:01 INFO  job failed a=1 b=2 http.path=/x http.status=502 l=\"[1, 2]\"\n"])
     }
 
@@ -31,7 +32,8 @@ struct TextLogHandlerTests {
 
     @Test(arguments: [
         ("plain", "plain"), ("", "\"\""), ("two words", "\"two words\""), ("a=b", "\"a=b\""),
-        ("say \"hi\\\"", "\"say \\\"hi\\\\\\\"\""), ("a\nb", "a\\nb"), ("\u{1B}[2J", "\\u{1b}[2J"), ("\u{9B}2J", "\\u{9b}2J"),
+        ("say \"hi\\\"", "\"say \\\"hi\\\\\\\"\""), ("a\nb", "a\\nb"), ("\u{1B}[2J", "\\u{1b}[2J"),
+        ("\u{9B}2J", "\\u{9b}2J"),
         ("C:\\x", "C:\\x"), ("a\r\n\tb", "a\\r\\n\\tb"), ("\u{2028}", "\\u{2028}"), ("ü😀", "ü😀"),
     ])
     func `a value can be read back and can't end the line`(value: String, written: String) {
@@ -58,10 +60,11 @@ struct TextLogHandlerTests {
             ])
     }
 
-    @Test(arguments: [
-        (true, nil, "xterm", true), (true, nil, nil, true), (true, "", "xterm", true), (true, "1", "xterm", false),
-        (true, nil, "dumb", false), (false, nil, "xterm", false),
-    ] as [(Bool, String?, String?, Bool)])
+    @Test(
+        arguments: [
+            (true, nil, "xterm", true), (true, nil, nil, true), (true, "", "xterm", true), (true, "1", "xterm", false),
+            (true, nil, "dumb", false), (false, nil, "xterm", false),
+        ] as [(Bool, String?, String?, Bool)])
     func `colours are for terminals that want them`(isTerminal: Bool, noColor: String?, term: String?, isWanted: Bool) {
         #expect(LogColour.isWanted(isTerminal: isTerminal, noColor: noColor, term: term) == isWanted)
     }
@@ -149,7 +152,9 @@ struct JSONLogHandlerTests {
             if isInside, byte == UInt8(ascii: "\\") {
                 guard let kind = bytes.next(), "\"\\nrtu".utf8.contains(kind) else { return false }
                 if kind == UInt8(ascii: "u") {
-                    for _ in 0..<4 { guard let digit = bytes.next(), "0123456789abcdef".utf8.contains(digit) else { return false } }
+                    for _ in 0..<4 {
+                        guard let digit = bytes.next(), "0123456789abcdef".utf8.contains(digit) else { return false }
+                    }
                 }
             } else if byte == UInt8(ascii: "\"") {
                 isInside.toggle()

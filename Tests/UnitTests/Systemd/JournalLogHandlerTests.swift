@@ -40,9 +40,10 @@ struct JournalLogHandlerTests {
         #expect(entries.all.first?.contains("ERROR=doing: no") == true)
     }
 
-    @Test(arguments: [
-        (.trace, 7), (.debug, 7), (.info, 6), (.notice, 5), (.warning, 4), (.error, 3), (.critical, 2),
-    ] as [(Logger.Level, Int)])
+    @Test(
+        arguments: [
+            (.trace, 7), (.debug, 7), (.info, 6), (.notice, 5), (.warning, 4), (.error, 3), (.critical, 2),
+        ] as [(Logger.Level, Int)])
     func `levels become syslog's priorities`(level: Logger.Level, priority: Int) {
         #expect(journalPriority(level) == priority)
     }

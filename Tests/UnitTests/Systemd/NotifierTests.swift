@@ -68,9 +68,10 @@ struct NotifierTests {
         #expect(messages.all == ["STATUS=draining MAINPID=1  ü"])
     }
 
-    @Test(arguments: [
-        (.seconds(2), "2000000"), (.milliseconds(1500), "1500000"), (.nanoseconds(999), "0"), (.seconds(-1), "0"),
-    ] as [(Duration, String)])
+    @Test(
+        arguments: [
+            (.seconds(2), "2000000"), (.milliseconds(1500), "1500000"), (.nanoseconds(999), "0"), (.seconds(-1), "0"),
+        ] as [(Duration, String)])
     func `the time-out is extended in microseconds`(duration: Duration, text: String) {
         let messages = SentMessages()
         Notifier(sending: messages.add).extendTimeout(duration)

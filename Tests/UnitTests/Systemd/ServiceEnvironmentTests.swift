@@ -4,14 +4,15 @@ import Testing
 
 @Suite(.timeLimit(.minutes(1)))
 struct WatchdogTests {
-    @Test(arguments: [
-        ([:], nil), (["WATCHDOG_USEC": "30000000"], .seconds(15)),
-        (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"], .seconds(15)),
-        (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"], nil),
-        (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "x"], nil), (["WATCHDOG_USEC": "0"], nil),
-        (["WATCHDOG_USEC": "-5"], nil), (["WATCHDOG_USEC": "30s"], nil), (["WATCHDOG_USEC": ""], nil),
-        (["WATCHDOG_USEC": "3"], .nanoseconds(1500)),
-    ] as [([String: String], Duration?)])
+    @Test(
+        arguments: [
+            ([:], nil), (["WATCHDOG_USEC": "30000000"], .seconds(15)),
+            (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"], .seconds(15)),
+            (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"], nil),
+            (["WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "x"], nil), (["WATCHDOG_USEC": "0"], nil),
+            (["WATCHDOG_USEC": "-5"], nil), (["WATCHDOG_USEC": "30s"], nil), (["WATCHDOG_USEC": ""], nil),
+            (["WATCHDOG_USEC": "3"], .nanoseconds(1500)),
+        ] as [([String: String], Duration?)])
     func `pings are due every half of the time-out, for the process that is watched`(
         environment: [String: String], interval: Duration?
     ) {
