@@ -40,6 +40,7 @@ struct ComplaintTests {
 
     @Test func `a complaint names the program once`() {
         #expect(Complaint(.failed, "no").description == "jobworker: no")
-        #expect(Complaint(.failed, "jobworker:jobs.list: no", advice: "Do.").description == "jobworker:jobs.list: no\nDo.")
+        #expect(
+            Complaint(.failed, "jobworker:jobs.list: no", advice: "Do.").description == "jobworker:jobs.list: no\nDo.")
     }
 }

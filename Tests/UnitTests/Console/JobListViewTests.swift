@@ -26,24 +26,27 @@ struct JobListViewTests {
         #expect(note(job(.pending)) == "pending: due for 2 min")
         #expect(note(job(.pending) { $0.dueAt = ago(-600) }) == "pending: due in 10 min")
         #expect(
-            note(job(.pending) { job in
-                job.attempts = 2
-                job.dueAt = ago(-60)
-                job.nextRetryAt = ago(-60)
-                job.errorMessage = "502"
-            }) == "pending: again in 1 min: 502")
+            note(
+                job(.pending) { job in
+                    job.attempts = 2
+                    job.dueAt = ago(-60)
+                    job.nextRetryAt = ago(-60)
+                    job.errorMessage = "502"
+                }) == "pending: again in 1 min: 502")
         #expect(note(job(.pending) { $0.dueAt = nil }) == "pending: never due: it has no time")
         #expect(
-            note(job(.processing) { job in
-                job.percentage = 40
-                job.progressMessage = "Mapping\nfields"
-            }) == "processing: 40 % Mapping fields")
+            note(
+                job(.processing) { job in
+                    job.percentage = 40
+                    job.progressMessage = "Mapping\nfields"
+                }) == "processing: 40 % Mapping fields")
         #expect(note(job(.processing) { $0.startedAt = ago(5) }) == "processing: for 5.0 s")
         #expect(
-            note(job(.completed) { job in
-                job.startedAt = ago(10)
-                job.completedAt = ago(7)
-            }) == "completed: took 3.0 s")
+            note(
+                job(.completed) { job in
+                    job.startedAt = ago(10)
+                    job.completedAt = ago(7)
+                }) == "completed: took 3.0 s")
         #expect(note(job(.failed) { $0.errorMessage = "No luck\u{1B}[2J" }) == "failed: No luck�[2J")
         #expect(note(job(nil)) == "none: no worker touches it")
     }

@@ -18,7 +18,8 @@ struct PointInTimeTests {
         var seconds = time_t(time.microseconds / 1_000_000)
         var parts = tm()
         localtime_r(&seconds, &parts)
-        #expect([parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min] == [2026, 3, 2, 8, 15])
+        #expect(
+            [parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min] == [2026, 3, 2, 8, 15])
     }
 
     @Test(arguments: ["00:00", "12:34", "23:59:59"])

@@ -27,10 +27,11 @@ struct ChecksTests {
     }
 
     @Test func `a role that may do too little is a failure that says what to grant`() {
-        let stranger = RoleCheck.findings(survey { survey in
-            survey.isWorker = false
-            survey.role = "odd\"name"
-        })
+        let stranger = RoleCheck.findings(
+            survey { survey in
+                survey.isWorker = false
+                survey.role = "odd\"name"
+            })
         #expect(stranger.map(\.state) == [.fail])
         #expect(stranger.first?.advice?.contains("GRANT jobworker TO \"odd\"\"name\";") == true)
         #expect(RoleCheck.findings(survey { $0.missingRights = ["DELETE on public.jobs"] }).map(\.state) == [.fail])
@@ -62,9 +63,12 @@ struct ChecksTests {
         #expect(WorkCheck.findings([], now: Timestamp(microseconds: 0)).map(\.state) == [.ok])
         let waiting = UnservedType(type: "import_csv", queue: "default", count: 3, oldest: Timestamp(microseconds: 0))
         let findings = WorkCheck.findings([waiting], now: Timestamp(microseconds: 3_600_000_000))
-        #expect(findings.first?.message.hasPrefix("3 pending jobs of type 'import_csv' in queue 'default', the oldest due for 60 min") == true)
+        #expect(
+            findings.first?.message.hasPrefix(
+                "3 pending jobs of type 'import_csv' in queue 'default', the oldest due for 60 min") == true)
         #expect(WorkCheck.finding([]).state == .warn)
-        let odd = OddJobs(withoutWorkspace: 1, withoutStatus: 0, withUnknownStatus: 2, unknownStatuses: ["done", "new"])
+        let odd = OddJobs(
+            withoutWorkspace: 1, withoutStatus: 0, withUnknownStatus: 2, unknownStatuses: ["done", "new"])
         #expect(WorkCheck.findings(odd).map(\.state) == [.warn, .warn])
     }
 

@@ -13,7 +13,9 @@ import Testing
         #expect(JobCursor(text: timeless.text) == timeless)
     }
 
-    @Test(arguments: ["", ".", "1", "1.x", "x.11111111-1111-1111-1111-111111111111", "1.11111111-1111-1111-1111-111111111111.2"])
+    @Test(arguments: [
+        "", ".", "1", "1.x", "x.11111111-1111-1111-1111-111111111111", "1.11111111-1111-1111-1111-111111111111.2",
+    ])
     func `anything else is no cursor`(text: String) {
         #expect(JobCursor(text: text) == nil)
     }

@@ -12,7 +12,8 @@ struct ConnectionReportTests {
         #expect(report.sqlState == "28P01")
         #expect(
             report.message
-                == #"connection to server at "127.0.0.1", port 5432 failed: FATAL: password authentication failed for user "x""#)
+                == #"connection to server at "127.0.0.1", port 5432 failed: FATAL: password authentication failed for user "x""#
+        )
     }
 
     @Test func `of several servers the last one's refusal counts, in any language`() {
