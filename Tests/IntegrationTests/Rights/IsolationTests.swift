@@ -131,10 +131,11 @@ import Testing
         let tenants = try await Tenants(in: database)
         let done = try await database.insertJob(status: .completed)
         let running = try await database.insertJob(status: .processing)
+        let applications = try await database.insertJob(status: .processing, isLeased: false)
         let stopping = try await database.insertJob(status: .cancelled, isLeased: true)
         func delete(_ id: UUID) -> Statement { "DELETE FROM public.jobs WHERE id = \(id)" }
         for user in [tenants.member, tenants.stranger, nil] { #expect(try await tenants.attempt(delete(done), as: user) == .rows(0)) }
-        for id in [running, stopping] { #expect(try await tenants.attempt(delete(id), as: tenants.admin) == .rows(0)) }
+        for id in [running, applications, stopping] { #expect(try await tenants.attempt(delete(id), as: tenants.admin) == .rows(0)) }
         #expect(try await tenants.attempt(delete(done), as: tenants.admin) == .rows(1))
         #expect(try await database.count("action = 'job.delete' AND actor = 'user:\(tenants.admin.text)'", of: "public.job_audit") == 1)
     }
