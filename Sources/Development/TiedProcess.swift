@@ -46,7 +46,8 @@ package final class TiedProcess: Sendable {
         self.orders = orders
         let isOver = Flag()
         self.isOver = isOver
-        let arguments = [TiedProcess.script, "sh", log ?? "", orphaning.signal.rawValue]
+        let arguments =
+            [TiedProcess.script, "sh", log ?? "", orphaning.signal.rawValue]
             + [String(orphaning.removes.count)] + orphaning.removes + command
         task = Task {
             defer {

@@ -167,7 +167,8 @@ extension Connection {
         for case let text? in parameters.lazy.map(\.text) where text.utf8.contains(0) {
             // A C string would end there and the rest be lost without a word.
             throw PostgresError(
-                .rejected(sqlState: "22021"), operation: operation, message: "text with a NUL character can't be stored")
+                .rejected(sqlState: "22021"), operation: operation, message: "text with a NUL character can't be stored"
+            )
         }
         let name = try prepare(statement, operation: operation)
         try mayStillSend(operation)
@@ -315,7 +316,8 @@ extension Connection {
             while let notify = PQnotifies(handle) {
                 arrived.append(
                     Notification(
-                        channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)))
+                        channel: String(cString: notify.pointee.relname), payload: String(cString: notify.pointee.extra)
+                    ))
                 PQfreemem(notify)
             }
             if !arrived.isEmpty { return arrived }

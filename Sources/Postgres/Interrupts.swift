@@ -62,7 +62,9 @@ final class Interrupts: Sendable {
     func askServer(of handle: OpaquePointer) {
         let isDue = state.withLock { state in
             guard state.isRequested, state.asking == 0 else { return false }
-            if let lastAsked = state.lastAsked, ContinuousClock.now - lastAsked < Interrupts.askInterval { return false }
+            if let lastAsked = state.lastAsked, ContinuousClock.now - lastAsked < Interrupts.askInterval {
+                return false
+            }
             state.lastAsked = .now
             state.asking = 1
             return true

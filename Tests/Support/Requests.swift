@@ -7,7 +7,8 @@ extension ClaimRequest {
         takesSuspect: Bool = true, workerID: String = "test-worker", staleAfter: Duration = .seconds(120)
     ) -> ClaimRequest {
         ClaimRequest(
-            workerID: workerID, jobTypes: types, queues: queues.map { QueueShare(name: $0.0, free: $0.1) }, limit: limit,
+            workerID: workerID, jobTypes: types, queues: queues.map { QueueShare(name: $0.0, free: $0.1) },
+            limit: limit,
             takesSuspect: takesSuspect, staleAfter: staleAfter)
     }
 }

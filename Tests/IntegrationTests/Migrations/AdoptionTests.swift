@@ -48,7 +48,8 @@ import Testing
         }
         #expect(
             filled == [
-                "d attempts", "d max_attempts", "d priority", "d job_queue", "d progress", "e max_attempts", "f created_at",
+                "d attempts", "d max_attempts", "d priority", "d job_queue", "d progress", "e max_attempts",
+                "f created_at",
             ])
     }
 
@@ -71,7 +72,8 @@ import Testing
             try await database.job(#require(UUID(uuidString: "70000000-0000-4000-8000-00000000000\(digit)")))
         }
         let noStatus = try await job("b")
-        #expect(noStatus.status == nil && noStatus.attempts == nil && noStatus.priority == nil && noStatus.progress == nil)
+        #expect(
+            noStatus.status == nil && noStatus.attempts == nil && noStatus.priority == nil && noStatus.progress == nil)
         let unknown = try await job("c")
         #expect(unknown.status == "on_hold" && unknown.attempts == nil)
         let nulls = try await job("d")
@@ -92,7 +94,9 @@ import Testing
         #expect(try await policies(of: Self.others).filter { !$0.contains("/jobworker_") } == othersBefore)
         let kept = try await database.query(
             "SELECT table_name, policy_name FROM jobworker.replaced_policies ORDER BY table_name, policy_name")
-        let names = try kept.map { (try $0.decode("table_name", as: String.self), try $0.decode("policy_name", as: String.self)) }
+        let names = try kept.map {
+            (try $0.decode("table_name", as: String.self), try $0.decode("policy_name", as: String.self))
+        }
         #expect(names.map { "\($0.0)/\($0.1)" }.sorted() == foreseen.map { "public.\($0.table)/\($0.policy)" }.sorted())
         #expect(foreseen.contains { $0.policy == "System can update jobs" && $0.definition.contains("USING (true)") })
         #expect(try await Migrator(settings: database.settings).policiesToReplace().isEmpty)
@@ -149,8 +153,14 @@ import Testing
 
     @Test(arguments: [
         ("CREATE MATERIALIZED VIEW public.job_days AS SELECT created_at::date AS day FROM public.jobs", "job_days"),
-        ("CREATE VIEW public.job_hours AS SELECT created_at AT TIME ZONE 'UTC' AS at FROM public.job_logs", "job_hours"),
-        ("CREATE POLICY recent ON public.accounts USING (EXISTS (SELECT FROM public.jobs WHERE created_at > now()))", "recent"),
+        (
+            "CREATE VIEW public.job_hours AS SELECT created_at AT TIME ZONE 'UTC' AS at FROM public.job_logs",
+            "job_hours"
+        ),
+        (
+            "CREATE POLICY recent ON public.accounts USING (EXISTS (SELECT FROM public.jobs WHERE created_at > now()))",
+            "recent"
+        ),
     ])
     func `what can't be recreated is named, and nothing has changed`(sql: String, name: String) async throws {
         try await database.run(sql)
@@ -161,7 +171,8 @@ import Testing
         #expect(try await database.value("SELECT to_regnamespace('jobworker') IS NULL") == true)
         #expect(
             try await database.value(
-                "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'public.jobs'::regclass AND attname = 'created_at'")
+                "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'public.jobs'::regclass AND attname = 'created_at'"
+            )
                 == "timestamp without time zone")
         #expect(try await policies(of: Self.adopted) == policiesBefore)
     }
@@ -169,7 +180,9 @@ import Testing
     @Test func `the worker's login claims the application's due jobs, and only those`() async throws {
         try await migrate()
         // A server has the login once any template with the schema was made.
-        try await database.run("DO $$BEGIN CREATE ROLE \(TestDatabase.workerRole) LOGIN IN ROLE jobworker; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END$$")
+        try await database.run(
+            "DO $$BEGIN CREATE ROLE \(TestDatabase.workerRole) LOGIN IN ROLE jobworker; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END$$"
+        )
         let claimed = try await database.store().claim(.test(types: ["enrich_account", "enrich_contact"]))
         #expect(claimed.map { String($0.job.id.text.suffix(1)) }.sorted() == ["1", "3", "d", "f"])
     }

@@ -16,7 +16,8 @@ import Testing
 
     private static let steps = [
         Migration(version: 1, name: "first", sql: "CREATE TABLE public.first (n int)"),
-        Migration(version: 2, name: "second", sql: "CREATE TABLE public.second (n int); INSERT INTO public.second VALUES (1)"),
+        Migration(
+            version: 2, name: "second", sql: "CREATE TABLE public.second (n int); INSERT INTO public.second VALUES (1)"),
     ]
 
     @Test func `an empty database gets every migration, in order, and then nothing more`() async throws {
@@ -42,7 +43,8 @@ import Testing
 
     @Test func `a migration that fails is undone whole, is named, and can be tried again`() async throws {
         let broken = Migration(
-            version: 2, name: "second", sql: "CREATE TABLE public.second (n int); INSERT INTO public.second VALUES (1/0)")
+            version: 2, name: "second",
+            sql: "CREATE TABLE public.second (n int); INSERT INTO public.second VALUES (1/0)")
         let error = await #expect(throws: PostgresError.self) { try await migrator([Self.steps[0], broken]).migrate() }
         #expect(error?.operation == "migration 0002_second" && error?.sqlState == "22012")
         #expect(try await database.value("SELECT to_regclass('public.first') IS NOT NULL") == true)
@@ -54,7 +56,9 @@ import Testing
         let steps = [
             Migration(
                 version: 1, name: "procedure",
-                sql: "CREATE PROCEDURE public.step() LANGUAGE plpgsql AS 'BEGIN COMMIT; CREATE TABLE public.made (n int); COMMIT; END'"),
+                sql:
+                    "CREATE PROCEDURE public.step() LANGUAGE plpgsql AS 'BEGIN COMMIT; CREATE TABLE public.made (n int); COMMIT; END'"
+            ),
             Migration(version: 2, name: "call", sql: "-- jobworker:no-transaction\nCALL public.step();"),
         ]
         #expect(try await migrator(steps).migrate().count == 2)
@@ -99,10 +103,13 @@ import Testing
 
     @Test func `a lock that the application holds stops a migration, which can be run again`() async throws {
         _ = try await migrator([Self.steps[0]]).migrate()
-        let second = Migration(version: 2, name: "second", sql: "SET LOCAL lock_timeout = '50ms'; ALTER TABLE public.first ADD m int")
+        let second = Migration(
+            version: 2, name: "second", sql: "SET LOCAL lock_timeout = '50ms'; ALTER TABLE public.first ADD m int")
         try await database.pool.withConnection { holder in
             try await holder.runScript("BEGIN; LOCK TABLE public.first IN ACCESS SHARE MODE")
-            let error = await #expect(throws: PostgresError.self) { try await migrator([Self.steps[0], second]).migrate() }
+            let error = await #expect(throws: PostgresError.self) {
+                try await migrator([Self.steps[0], second]).migrate()
+            }
             #expect(error?.sqlState == "55P03")
             try await holder.runScript("ROLLBACK")
         }

@@ -26,7 +26,8 @@ import Testing
         let refused = await #expect(throws: PostgresError.self) {
             try await Migrator(settings: settings("app_owner")).migrate()
         }
-        #expect(refused?.operation == "migration 0001_roles" && refused?.hint?.contains("CREATE ROLE jobworker") == true)
+        #expect(
+            refused?.operation == "migration 0001_roles" && refused?.hint?.contains("CREATE ROLE jobworker") == true)
 
         try await administrator.runScript("ALTER ROLE app_owner CREATEROLE")
         let owner = try await Connection.open(settings("app_owner"))

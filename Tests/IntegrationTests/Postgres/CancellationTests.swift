@@ -27,7 +27,8 @@ import Testing
         #expect(error?.reason == .cancelled && error?.operation == "sleeper:one")
         #expect(
             try await database.value(
-                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleeper:one%' AND state = 'active' AND pid <> pg_backend_pid()")
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%sleeper:one%' AND state = 'active' AND pid <> pg_backend_pid()"
+            )
                 == 0)
         // The same session serves the next task.
         #expect(try await pool.query("SELECT \(1) AS n").first?.decode("n") == 1)
@@ -57,7 +58,9 @@ import Testing
                 task.cancel()
             }
             _ = await task.result
-            #expect(try await pool.query("SELECT count(*) AS n FROM generate_series(1, \(2000))").first?.decode("n") == 2000)
+            #expect(
+                try await pool.query("SELECT count(*) AS n FROM generate_series(1, \(2000))").first?.decode("n") == 2000
+            )
             await canceller.value
         }
         await pool.close()

@@ -47,7 +47,8 @@ import Testing
         try await listening(to: ["due"]) { events in
             #expect(await next(events) == "listening")
             try await database.query(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener' AND datname = current_database()")
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'listener' AND datname = current_database()"
+            )
             #expect(await next(events) == "lost: connectionLost")
             #expect(await next(events) == "listening")
             try await database.run("NOTIFY due, 'again'")

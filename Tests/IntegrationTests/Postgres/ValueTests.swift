@@ -22,7 +22,9 @@ import Testing
         for truth in [true, false] { #expect(try await roundTrip(truth) == truth) }
     }
 
-    @Test(arguments: ["2026-03-02T08:15:00.123456Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "infinity", "-infinity"])
+    @Test(arguments: [
+        "2026-03-02T08:15:00.123456Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "infinity", "-infinity",
+    ])
     func `a time comes back to the microsecond`(text: String) async throws {
         let time = try #require(Timestamp(text: text))
         #expect(try await roundTrip(time) == time)

@@ -33,7 +33,8 @@ import Testing
     }
 
     @Test func `objects are written with sorted keys and plain slashes`() throws {
-        #expect(try JSONText(encoding: ["b": "https://x", "a": 1] as JSONValue).text == "{\"a\":1,\"b\":\"https://x\"}")
+        #expect(
+            try JSONText(encoding: ["b": "https://x", "a": 1] as JSONValue).text == "{\"a\":1,\"b\":\"https://x\"}")
     }
 
     @Test func `text that is no JSON is refused`() {

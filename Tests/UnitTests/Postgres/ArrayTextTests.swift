@@ -20,7 +20,9 @@ import Testing
         #expect(ArrayText.decode(text) == elements)
     }
 
-    @Test(arguments: ["", "{", "}", "a", "{a", "{a}b", "{}b", "{\"a}", "{\"a\\", "{{1},{2}}", "{a\"b}", "{a,b", "[1:2]={1,2}"])
+    @Test(arguments: [
+        "", "{", "}", "a", "{a", "{a}b", "{}b", "{\"a}", "{\"a\\", "{{1},{2}}", "{a\"b}", "{a,b", "[1:2]={1,2}",
+    ])
     func `what is not an array of one dimension is refused`(text: String) {
         #expect(ArrayText.decode(text) == nil)
     }

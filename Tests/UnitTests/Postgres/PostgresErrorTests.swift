@@ -3,15 +3,21 @@ import Testing
 
 @Suite struct PostgresErrorTests {
     private func rejected(_ state: String) -> PostgresError {
-        PostgresError(.rejected(sqlState: state), operation: "jobworker:claim", message: "no", detail: "Key (email)=(kim@example.com)")
+        PostgresError(
+            .rejected(sqlState: state), operation: "jobworker:claim", message: "no",
+            detail: "Key (email)=(kim@example.com)")
     }
 
-    @Test(arguments: ["08006", "40001", "40P01", "53100", "53300", "55P03", "57014", "57P01", "57P03", "25006", "25P03"])
+    @Test(arguments: [
+        "08006", "40001", "40P01", "53100", "53300", "55P03", "57014", "57P01", "57P03", "25006", "25P03",
+    ])
     func `what may pass by itself is transient`(state: String) {
         #expect(rejected(state).isTransient)
     }
 
-    @Test(arguments: ["22P02", "22021", "23505", "23514", "42P01", "42501", "42601", "54000", "P0002", "JW409", "0A000"])
+    @Test(arguments: [
+        "22P02", "22021", "23505", "23514", "42P01", "42501", "42601", "54000", "P0002", "JW409", "0A000",
+    ])
     func `a mistake stays one however often it is repeated`(state: String) {
         #expect(!rejected(state).isTransient && !rejected(state).endsConnection)
     }

@@ -22,7 +22,8 @@ import Testing
     }
 
     @Test func `fragments are joined with a separator between them`() {
-        let statement: Statement = "SET \(Fragment.joined(["a = \(1)", "b = now()", "c = \(2)"], separator: ", ")) WHERE x"
+        let statement: Statement =
+            "SET \(Fragment.joined(["a = \(1)", "b = now()", "c = \(2)"], separator: ", ")) WHERE x"
         #expect(statement.sql == "SET a = $1, b = now(), c = $2 WHERE x")
         let nothing: Statement = "SELECT 1 \(Fragment.joined([], separator: ", "))"
         #expect(nothing.sql == "SELECT 1 " && nothing.parameters.isEmpty)
