@@ -34,8 +34,10 @@ package enum TestCluster {
     }
     /// Copying files is several times faster than the way by the log, which is the default from version 15 on.
     private static let copyOption = Task {
-        let version: Int = try await administrator.value.query(
-            "SELECT current_setting('server_version_num')::int AS version").first?.decode("version") ?? 0
+        let version: Int =
+            try await administrator.value.query(
+                "SELECT current_setting('server_version_num')::int AS version"
+            ).first?.decode("version") ?? 0
         return version >= 150_000 ? "STRATEGY FILE_COPY" : ""
     }
     private static let templates = Templates()

@@ -11,7 +11,9 @@ import Testing
         try await database.run("NOTIFY jobworker_due, 'end of test'")
         var heard: [String] = []
         while heard.last != "end of test" {
-            heard += try await listener.notifications(timeout: .seconds(30)).map { $0.channel == "jobworker_cancel" ? "cancel" : $0.payload }
+            heard += try await listener.notifications(timeout: .seconds(30)).map {
+                $0.channel == "jobworker_cancel" ? "cancel" : $0.payload
+            }
         }
         return heard.dropLast()
     }
@@ -49,7 +51,8 @@ import Testing
     func `a member retries a job that has ended without success`(status: JobStatus) async throws {
         let tenants = try await Tenants(in: database)
         let id = try await database.insertJob(
-            status: status, scheduledIn: .seconds(600), attempts: 5, workerDeaths: 2, errorMessage: "broken", result: "1")
+            status: status, scheduledIn: .seconds(600), attempts: 5, workerDeaths: 2, errorMessage: "broken",
+            result: "1")
         let listener = try await Connection.open(database.settings)
         try await listener.runScript("LISTEN jobworker_due")
         #expect(try await tenants.attempt("SELECT jobworker.retry_job(\(id))", as: tenants.member) == .rows(1))
@@ -83,7 +86,8 @@ import Testing
     }
 
     @Test(arguments: [
-        (JobStatus.completed, "cancel_job"), (.failed, "cancel_job"), (.cancelled, "cancel_job"), (.deadLetter, "cancel_job"),
+        (JobStatus.completed, "cancel_job"), (.failed, "cancel_job"), (.cancelled, "cancel_job"),
+        (.deadLetter, "cancel_job"),
         (.completed, "retry_job"), (.processing, "retry_job"), (.blocked, "retry_job"),
     ])
     func `what a state doesn't allow is refused with JW409`(status: JobStatus, function: String) async throws {
@@ -117,10 +121,12 @@ import Testing
         let tenants = try await Tenants(in: database)
         let id = try await database.insertJob(status: .deadLetter)
         try await database.query(
-            "INSERT INTO public.dead_letter_queue (workspace_id, job_id, job_type) VALUES (\(tenants.mine), \(id), 'noop')")
+            "INSERT INTO public.dead_letter_queue (workspace_id, job_id, job_type) VALUES (\(tenants.mine), \(id), 'noop')"
+        )
         #expect(try await tenants.attempt("SELECT jobworker.retry_job(\(id))", as: tenants.member) == .rows(1))
         #expect(
             try await database.count(
-                "status = 'resolved' AND resolved_by = '\(tenants.member.text)' AND resolved_at IS NOT NULL", of: "public.dead_letter_queue") == 1)
+                "status = 'resolved' AND resolved_by = '\(tenants.member.text)' AND resolved_at IS NOT NULL",
+                of: "public.dead_letter_queue") == 1)
     }
 }

@@ -62,7 +62,9 @@ import Testing
         let tenants = try await Tenants(in: database)
         try await fill(tenants.mine)
         let seen = try await seen(tenants, by: tenants.member)
-        for table in ["jobs", "job_logs", "workspace_settings", "enrichment_cache", "rate_limits", "accounts", "contacts"] {
+        for table in [
+            "jobs", "job_logs", "workspace_settings", "enrichment_cache", "rate_limits", "accounts", "contacts",
+        ] {
             #expect(seen[table] == .rows(table == "jobs" ? 2 : 1), "\(table)")
         }
         for table in ["job_audit", "dead_letter_queue", "webhook_endpoints", "webhook_deliveries"] {
@@ -103,7 +105,8 @@ import Testing
             let read: Statement = "SELECT \(sql: columns) FROM public.workspace_settings"
             #expect(try await tenants.attempt(read, as: tenants.owner) == .refused("42501"))
         }
-        let configured: Statement = "SELECT apollo_api_key_configured FROM public.workspace_settings WHERE apollo_api_key_configured"
+        let configured: Statement =
+            "SELECT apollo_api_key_configured FROM public.workspace_settings WHERE apollo_api_key_configured"
         #expect(try await tenants.attempt(configured, as: tenants.member) == .rows(1))
     }
 
@@ -118,12 +121,17 @@ import Testing
         #expect(try await tenants.attempt(insert(tenants.mine), as: nil) == .refused("42501"))
         for (columns, values) in [
             (", status", ", 'completed'"), (", attempts", ", 1"), (", max_attempts", ", 11"), (", max_attempts", ", 0"),
-            (", created_by", ", '\(tenants.admin.text)'"), (", progress", ", '{\"percentage\": 5}'"), (", lease_token", ", 1"),
-            (", inserted_by", ", 'postgres'"), (", result", ", '{}'"), (", worker_deaths", ", 0"), (", id", ", gen_random_uuid()"),
+            (", created_by", ", '\(tenants.admin.text)'"), (", progress", ", '{\"percentage\": 5}'"),
+            (", lease_token", ", 1"),
+            (", inserted_by", ", 'postgres'"), (", result", ", '{}'"), (", worker_deaths", ", 0"),
+            (", id", ", gen_random_uuid()"),
         ] {
-            #expect(try await tenants.attempt(insert(tenants.mine, columns, values), as: tenants.owner) == .refused("42501"), "\(columns)")
+            #expect(
+                try await tenants.attempt(insert(tenants.mine, columns, values), as: tenants.owner)
+                    == .refused("42501"), "\(columns)")
         }
-        let own = insert(tenants.mine, ", created_by, priority, max_attempts, unique_key", ", '\(tenants.member.text)', 10, 10, 'k'")
+        let own = insert(
+            tenants.mine, ", created_by, priority, max_attempts, unique_key", ", '\(tenants.member.text)', 10, 10, 'k'")
         #expect(try await tenants.attempt(own, as: tenants.member) == .rows(1))
     }
 
@@ -131,12 +139,19 @@ import Testing
         let tenants = try await Tenants(in: database)
         let done = try await database.insertJob(status: .completed)
         let running = try await database.insertJob(status: .processing)
+        let applications = try await database.insertJob(status: .processing, isLeased: false)
         let stopping = try await database.insertJob(status: .cancelled, isLeased: true)
         func delete(_ id: UUID) -> Statement { "DELETE FROM public.jobs WHERE id = \(id)" }
-        for user in [tenants.member, tenants.stranger, nil] { #expect(try await tenants.attempt(delete(done), as: user) == .rows(0)) }
-        for id in [running, stopping] { #expect(try await tenants.attempt(delete(id), as: tenants.admin) == .rows(0)) }
+        for user in [tenants.member, tenants.stranger, nil] {
+            #expect(try await tenants.attempt(delete(done), as: user) == .rows(0))
+        }
+        for id in [running, applications, stopping] {
+            #expect(try await tenants.attempt(delete(id), as: tenants.admin) == .rows(0))
+        }
         #expect(try await tenants.attempt(delete(done), as: tenants.admin) == .rows(1))
-        #expect(try await database.count("action = 'job.delete' AND actor = 'user:\(tenants.admin.text)'", of: "public.job_audit") == 1)
+        #expect(
+            try await database.count(
+                "action = 'job.delete' AND actor = 'user:\(tenants.admin.text)'", of: "public.job_audit") == 1)
     }
 
     @Test func `a member may move a waiting job in time, an admin in priority too`() async throws {
@@ -159,12 +174,14 @@ import Testing
             "INSERT INTO public.job_logs (job_id, log_level, message) VALUES (\(id), 'info', 'forged')",
             "INSERT INTO public.job_audit (workspace_id, actor, action) VALUES (\(tenants.mine), 'x', 'x')",
             "UPDATE public.job_workers SET stopped_at = now()", "DELETE FROM public.job_logs", "TRUNCATE public.jobs",
-            "SELECT jobworker.record_job_change(jobs, 'failed') FROM public.jobs", "SELECT nextval('jobworker.lease_tokens')",
+            "SELECT jobworker.record_job_change(jobs, 'failed') FROM public.jobs",
+            "SELECT nextval('jobworker.lease_tokens')",
         ] {
             #expect(try await tenants.attempt(statement, as: tenants.owner) == .refused("42501"), "\(statement.sql)")
         }
         _ = try await database.asUser(tenants.member) { connection in
-            try connection.execute("SELECT set_config('jobworker.actor', 'operator:root', true), set_config('jobworker.via', 'cli', true)")
+            try connection.execute(
+                "SELECT set_config('jobworker.actor', 'operator:root', true), set_config('jobworker.via', 'cli', true)")
             try connection.execute("SELECT jobworker.cancel_job(\(id))")
         }
         #expect(try await database.count("actor = 'user:\(tenants.member.text)'", of: "public.job_audit") == 1)

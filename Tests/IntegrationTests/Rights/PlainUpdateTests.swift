@@ -33,10 +33,12 @@ import Testing
     }
 
     @Test(arguments: [
-        (JobStatus.pending, "status = 'completed'"), (.pending, "status = 'processing'"), (.pending, "status = 'dead_letter'"),
+        (JobStatus.pending, "status = 'completed'"), (.pending, "status = 'processing'"),
+        (.pending, "status = 'dead_letter'"),
         (.processing, "status = 'completed', result = '{}'"), (.processing, "status = 'pending'"),
         (.processing, "progress = '{\"percentage\": 99}'"), (.completed, "status = 'pending'"),
-        (.completed, "result = '{\"forged\": true}'"), (.failed, "error_message = 'forged'"), (.pending, "attempts = -5"),
+        (.completed, "result = '{\"forged\": true}'"), (.failed, "error_message = 'forged'"),
+        (.pending, "attempts = -5"),
         (.blocked, "status = 'pending'"), (.cancelled, "status = 'completed'"), (.pending, "status = NULL"),
         (.failed, "status = 'unheard_of'"),
     ])
@@ -51,7 +53,8 @@ import Testing
 
     @Test(arguments: [
         "priority = 10", "workspace_id = gen_random_uuid()", "lease_token = 1", "worker_deaths = 0", "payload = '{}'",
-        "max_attempts = 1000", "job_type = 'x'", "inserted_by = 'postgres'", "lease_open = false", "scheduled_for = now()",
+        "max_attempts = 1000", "job_type = 'x'", "inserted_by = 'postgres'", "lease_open = false",
+        "scheduled_for = now()",
     ])
     func `columns that aren't a member's can't be written at all`(change: String) async throws {
         let tenants = try await Tenants(in: database)
@@ -64,7 +67,8 @@ import Testing
         let id = try await database.insertJob(status: .completed)
         let update: Statement = "UPDATE public.jobs SET error_message = 'note' WHERE id = \(id)"
         #expect(try await database.workerPool.query(update).affected == 1)
-        let pending: Statement = "UPDATE public.jobs SET status = 'pending', attempts = 0 WHERE id = \(try await database.insertJob(status: .failed))"
+        let pending: Statement =
+            "UPDATE public.jobs SET status = 'pending', attempts = 0 WHERE id = \(try await database.insertJob(status: .failed))"
         #expect(try await database.asRole("service_role") { try $0.execute(pending).affected } == 1)
     }
 }

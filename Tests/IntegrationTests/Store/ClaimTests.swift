@@ -21,7 +21,8 @@ import Testing
         #expect(try await claim() == [high, early, waited, late, low])
 
         try await database.query(
-            "INSERT INTO public.jobs (workspace_id, job_type, payload) SELECT \(TestDatabase.workspace), 'noop', '{}' FROM generate_series(1, 20)")
+            "INSERT INTO public.jobs (workspace_id, job_type, payload) SELECT \(TestDatabase.workspace), 'noop', '{}' FROM generate_series(1, 20)"
+        )
         let tied = try await claim(.test(limit: 20)).map(\.text)
         #expect(tied.count == 20 && tied == tied.sorted())
     }
@@ -76,7 +77,8 @@ import Testing
 
     @Test func `a paused queue gives nothing until it goes on`() async throws {
         let job = try await database.insertJob(queue: "a")
-        try await database.run("INSERT INTO public.job_queues (name, paused_at, paused_by) VALUES ('a', now(), 'somebody')")
+        try await database.run(
+            "INSERT INTO public.job_queues (name, paused_at, paused_by) VALUES ('a', now(), 'somebody')")
         #expect(try await claim(.test(queues: [("a", 9)])) == [])
         #expect(try await claim(.test(queues: [("*", 9)])) == [])
         try await database.run("UPDATE public.job_queues SET paused_at = NULL, paused_by = NULL")
@@ -110,7 +112,8 @@ import Testing
         #expect(claimed[0].refusal?.contains("5012 bytes") == true)
     }
 
-    @Test func `of the jobs whose worker died one is taken at a time, and none by a worker that has one`() async throws {
+    @Test func `of the jobs whose worker died one is taken at a time, and none by a worker that has one`() async throws
+    {
         for _ in 0..<3 { try await database.insertJob(priority: 5, workerDeaths: 1) }
         let innocent = try await database.insertJob()
         #expect(try await claim(.test(takesSuspect: false)) == [innocent])
@@ -121,13 +124,15 @@ import Testing
     @Test func `a cancelled run that hasn't ended keeps its retried job from starting twice`() async throws {
         let running = try await database.insertJob(isLeased: true, heartbeatAge: .seconds(60))
         #expect(try await claim() == [])
-        try await database.query("UPDATE public.jobs SET worker_heartbeat_at = now() - interval '121 s' WHERE id = \(running)")
+        try await database.query(
+            "UPDATE public.jobs SET worker_heartbeat_at = now() - interval '121 s' WHERE id = \(running)")
         #expect(try await claim() == [running])
     }
 
     @Test func `the claim is written into the row, and what an earlier attempt left is cleared`() async throws {
         let id = try await database.insertJob(
-            payload: "{\"a\": 1}", createdAgo: .seconds(60), scheduledIn: .seconds(-5), retryIn: .seconds(-2), attempts: 2, timeout: .seconds(30),
+            payload: "{\"a\": 1}", createdAgo: .seconds(60), scheduledIn: .seconds(-5), retryIn: .seconds(-2),
+            attempts: 2, timeout: .seconds(30),
             errorMessage: "the last error stays", result: "1")
         let before = try await database.job(id)
         let claimed = try #require(try await database.store().claim(.test(workerID: "w1")).first)
@@ -151,7 +156,8 @@ import Testing
 
     @Test func `twenty claimers at once never share a job, and leave none`() async throws {
         try await database.query(
-            "INSERT INTO public.jobs (workspace_id, job_type, payload) SELECT \(TestDatabase.workspace), 'noop', '{}' FROM generate_series(1, 600)")
+            "INSERT INTO public.jobs (workspace_id, job_type, payload) SELECT \(TestDatabase.workspace), 'noop', '{}' FROM generate_series(1, 600)"
+        )
         let pool = ConnectionPool(database.workerSettings, limit: 20)
         let store = JobStore(pool: pool)
         let claims = try await withThrowingTaskGroup(of: [ClaimedJob].self) { group in

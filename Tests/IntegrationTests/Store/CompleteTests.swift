@@ -12,7 +12,8 @@ import Testing
     @Test func `a completion stores the result, and clears what failed before`() async throws {
         let id = try await database.insertJob(
             status: .processing, workerDeaths: 1, snoozedFor: .seconds(60), errorMessage: "earlier")
-        try await database.query("UPDATE public.jobs SET progress = '{\"processed\": 7, \"percentage\": 70}' WHERE id = \(id)")
+        try await database.query(
+            "UPDATE public.jobs SET progress = '{\"processed\": 7, \"percentage\": 70}' WHERE id = \(id)")
         let claim = try await database.claim(of: id)
         #expect(try await store.complete([(claim, JSONText("{\"credits\": 1}"))]) == [claim])
         let row = try await database.job(id)
@@ -55,7 +56,9 @@ import Testing
 
     @Test func `of a batch each job gets its own result, lost ones are left out`() async throws {
         var claims: [Claim] = []
-        for _ in 0..<5 { claims.append(try await database.claim(of: try await database.insertJob(status: .processing))) }
+        for _ in 0..<5 {
+            claims.append(try await database.claim(of: try await database.insertJob(status: .processing)))
+        }
         let lost = Claim(jobID: claims[4].jobID, token: claims[4].token + 1000)
         let batch = claims[..<4].enumerated().map { ($1, JSONText("\($0)") as JSONText?) } + [(lost, JSONText("9"))]
         #expect(try await store.complete(batch) == Set(claims[..<4]))

@@ -10,7 +10,8 @@ import Testing
 
     private var store: JobStore { database.store() }
 
-    private func newJob(_ type: String = "noop", key: String? = nil, workspace: UUID = TestDatabase.workspace) -> NewJob {
+    private func newJob(_ type: String = "noop", key: String? = nil, workspace: UUID = TestDatabase.workspace) -> NewJob
+    {
         NewJob(workspaceID: workspace, type: type, payload: JSONText("{\"a\": 1}"), uniqueKey: key)
     }
 
@@ -23,8 +24,11 @@ import Testing
         #expect(try await store.enqueue([job]) == [EnqueuedJob(id: job.id, isDuplicate: false)])
         let row = try await database.job(job.id)
         #expect(row.status == "pending" && row.queue == "mail" && row.priority == 5 && row.scheduledFor == at)
-        #expect(row.maxAttempts == 3 && row.uniqueKey == "k" && row.attempts == 0 && row.insertedBy == TestDatabase.workerRole)
-        #expect(try await database.count("timeout_seconds = 90 AND created_by = '\(user.text)' AND payload = '[1]'") == 1)
+        #expect(
+            row.maxAttempts == 3 && row.uniqueKey == "k" && row.attempts == 0
+                && row.insertedBy == TestDatabase.workerRole)
+        #expect(
+            try await database.count("timeout_seconds = 90 AND created_by = '\(user.text)' AND payload = '[1]'") == 1)
     }
 
     @Test func `the answers stand in the order of the jobs`() async throws {
@@ -55,7 +59,9 @@ import Testing
     @Test func `a key holds for one workspace and one type`() async throws {
         try await database.insertJob(uniqueKey: "k")
         let other = try await database.insertWorkspace()
-        let answers = try await store.enqueue([newJob("sleep", key: "k"), newJob(key: "k", workspace: other), newJob(key: "K")])
+        let answers = try await store.enqueue([
+            newJob("sleep", key: "k"), newJob(key: "k", workspace: other), newJob(key: "K"),
+        ])
         #expect(answers.map(\.isDuplicate) == [false, false, false])
     }
 

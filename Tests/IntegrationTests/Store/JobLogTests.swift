@@ -16,7 +16,9 @@ import Testing
         _ = try await store.complete([(claims[2], nil)])
         try await database.insertJob(status: .processing, heartbeatAge: .seconds(200))
         _ = try await store.reap(.test())
-        return try await database.query("SELECT log_level FROM public.job_logs ORDER BY seq").map { try $0.decode("log_level") }
+        return try await database.query("SELECT log_level FROM public.job_logs ORDER BY seq").map {
+            try $0.decode("log_level")
+        }
     }
 
     @Test(arguments: [

@@ -47,7 +47,9 @@ import Testing
         try await statements(JobStore(pool: pool))
         var found: [String: [Scan]] = [:]
         let prepared = try await pool.query(
-            Statement(stringLiteral: "SELECT name, statement, cardinality(parameter_types) AS count FROM pg_prepared_statements"))
+            Statement(
+                stringLiteral:
+                    "SELECT name, statement, cardinality(parameter_types) AS count FROM pg_prepared_statements"))
         for statement in prepared {
             let name: String = try statement.decode("name")
             let nulls = Array(repeating: "NULL", count: try statement.decode("count")).joined(separator: ", ")
@@ -98,6 +100,8 @@ import Testing
             _ = try await store.enqueue([again])
         }
         #expect(Set(plans.keys) == ["jobworker:enqueue", "jobworker:enqueue.holders"])
-        for (name, scans) in plans { #expect(!scans.contains { $0.kind == "Seq Scan" && $0.relation == "jobs" }, "\(name)") }
+        for (name, scans) in plans {
+            #expect(!scans.contains { $0.kind == "Seq Scan" && $0.relation == "jobs" }, "\(name)")
+        }
     }
 }

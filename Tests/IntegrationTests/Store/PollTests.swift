@@ -27,7 +27,9 @@ import Testing
 
     @Test func `a worker that leaves is marked, and comes back with its next look`() async throws {
         _ = try await poll(running: 2)
-        try await database.run("INSERT INTO public.job_workers (id, instance, host, seen_at) VALUES ('old', 'a', 'h', now() - interval '2 days')")
+        try await database.run(
+            "INSERT INTO public.job_workers (id, instance, host, seen_at) VALUES ('old', 'a', 'h', now() - interval '2 days')"
+        )
         try await database.store().leave(workerID: "test-worker")
         #expect(try await database.count("stopped_at IS NOT NULL AND running = 0", of: "public.job_workers") == 1)
         #expect(try await database.count("id = 'old'", of: "public.job_workers") == 0)

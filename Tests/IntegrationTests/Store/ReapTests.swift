@@ -10,14 +10,17 @@ import Testing
     private var store: JobStore { database.store() }
 
     @Test func `a job whose worker fell silent waits its normal delay, the attempt counted`() async throws {
-        let silent = try await database.insertJob(status: .processing, attempts: 2, workerID: "w1", heartbeatAge: .seconds(121))
+        let silent = try await database.insertJob(
+            status: .processing, attempts: 2, workerID: "w1", heartbeatAge: .seconds(121))
         let alive = try await database.insertJob(status: .processing, heartbeatAge: .seconds(119))
         let claim = try await database.claim(of: silent)
         #expect(try await store.reap(.test()) == 1)
         let row = try await database.job(silent)
         #expect(row.status == "pending" && row.attempts == 2 && row.workerDeaths == 1 && !row.leaseIsOpen)
         #expect((119...132.1).contains(try #require(row.retryIn)))
-        #expect(row.errorMessage?.hasPrefix("The worker that ran attempt 2 stopped answering (w1, last heard of at 20") == true)
+        #expect(
+            row.errorMessage?.hasPrefix("The worker that ran attempt 2 stopped answering (w1, last heard of at 20")
+                == true)
         #expect(try await database.logs(of: silent).map(\.level) == ["warn"])
         #expect(try await database.job(alive).status == "processing")
         // The zombie can't write any more.
@@ -44,7 +47,9 @@ import Testing
         #expect(row.status == "failed" && row.errorMessage?.contains("Three workers died running this job") == true)
     }
 
-    @Test func `rows without a token are the application's: left alone, except old ones of a type served here`() async throws {
+    @Test func `rows without a token are the application's: left alone, except old ones of a type served here`()
+        async throws
+    {
         func insert(_ type: String, startedAgo: Duration, heartbeatAge: Duration? = nil) async throws -> UUID {
             try await database.insertJob(
                 type, status: .processing, createdAgo: .seconds(7200), isLeased: false, startedAgo: startedAgo,
@@ -85,7 +90,8 @@ import Testing
     @Test func `a row a worker is completing at this moment is passed over`() async throws {
         let id = try await database.insertJob(status: .processing, heartbeatAge: .seconds(200))
         try await database.pool.withConnection { holder in
-            try await holder.runScript("BEGIN; UPDATE public.jobs SET status = 'completed', lease_open = false WHERE id = '\(id.text)'")
+            try await holder.runScript(
+                "BEGIN; UPDATE public.jobs SET status = 'completed', lease_open = false WHERE id = '\(id.text)'")
             #expect(try await store.reap(.test()) == 0)
             try await holder.runScript("COMMIT")
         }

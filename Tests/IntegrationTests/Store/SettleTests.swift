@@ -30,7 +30,9 @@ import Testing
             """)
     }
 
-    @Test func `a job that fails waits 60, 120, 240 and 480 seconds by the database's clock, then it has failed`() async throws {
+    @Test func `a job that fails waits 60, 120, 240 and 480 seconds by the database's clock, then it has failed`()
+        async throws
+    {
         let id = try await database.insertJob()
         for (attempt, seconds) in [(1, 60), (2, 120), (3, 240), (4, 480)] {
             #expect(try await store.claim(.test()).map(\.job.attempt) == [attempt])
@@ -71,7 +73,10 @@ import Testing
         let row = try await database.job(id)
         #expect(row.status == "pending" && row.attempts == 2 && row.errorMessage == "Apollo asked to wait")
         #expect(row.snoozedSince != nil && row.failedAt == nil)
-        #expect(try await database.logs(of: id).map { "\($0.level): \($0.message)" } == ["info: Waiting 37 s: Apollo asked to wait"])
+        #expect(
+            try await database.logs(of: id).map { "\($0.level): \($0.message)" } == [
+                "info: Waiting 37 s: Apollo asked to wait"
+            ])
     }
 
     @Test func `further snoozes count from the first, and after a day they are failures`() async throws {
@@ -93,7 +98,8 @@ import Testing
     @Test func `a release gives the attempt back, keeps the last error, and wakes another worker`() async throws {
         let listener = try await Connection.open(database.settings)
         let id = try await database.insertJob(
-            status: .processing, queue: "mail", attempts: 2, workerDeaths: 1, snoozedFor: .seconds(10), errorMessage: "earlier")
+            status: .processing, queue: "mail", attempts: 2, workerDeaths: 1, snoozedFor: .seconds(10),
+            errorMessage: "earlier")
         try await listener.runScript("LISTEN jobworker_due")
         #expect(try await settle(id, .release, "the worker stops") == .released)
         let row = try await database.job(id)
@@ -123,7 +129,9 @@ import Testing
         var settlements: [Settlement] = []
         for kind in [Settlement.Kind.retry, .fail, .snooze, .release] {
             let id = try await database.insertJob(status: .processing)
-            settlements.append(Settlement(claim: try await database.claim(of: id), kind: kind, message: kind.rawValue, delay: .seconds(60)))
+            settlements.append(
+                Settlement(
+                    claim: try await database.claim(of: id), kind: kind, message: kind.rawValue, delay: .seconds(60)))
         }
         let verdicts = try await store.settle(settlements)
         #expect(settlements.map { verdicts[$0.claim] } == [.retried, .failed, .snoozed, .released])
