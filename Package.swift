@@ -19,17 +19,27 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
-let unixSignals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+// Hummingbird's connections without its router, and what they are built on: for listening descriptors that others
+// opened, and for limits.
+let http: [Target.Dependency] = [
+    .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "NIOCore", package: "swift-nio"),
+    .product(name: "NIOPosix", package: "swift-nio"),
+    .product(name: "NIOHTTP1", package: "swift-nio"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+]
 let subprocess = Target.Dependency.product(name: "Subprocess", package: "swift-subprocess")
+let signals = Target.Dependency.product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
     name: "jobworker",
     platforms: [.macOS(.v15)],
     products: [
-        .library(name: "JobWorker", targets: ["JobWorker"]),
+        .library(name: "JobWorker", targets: ["JobWorker", "Postgres"]),
         .executable(name: "jobworker", targets: ["jobworker"]),
         .executable(name: "apollo-standin", targets: ["apollo-standin"]),
     ],
@@ -42,6 +52,9 @@ let package = Package(
         // Without its traits Hummingbird needs no full Foundation.
         .package(
             url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
         .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
         // Without its traits Subprocess needs no full Foundation.
@@ -77,26 +90,40 @@ let package = Package(
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
-        room("Development",
+        room(
+            "Development",
             [
                 "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
-        room("ControlPlane", ["JobWorker", "Postgres", "Systemd", hummingbird, crypto, logging]),
+        room(
+            "ControlPlane",
+            ["JobWorker", "Postgres", "HTTPClient", "Systemd", crypto, logging, lifecycle] + http),
         room(
             "Daemon",
             [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                logging, lifecycle, unixSignals,
+                logging, lifecycle, signals,
             ]),
 
         room("Bench", ["JobWorker", "Postgres", "Development", logging]),
+
+        // What the commands share.
+        room("Terminal", []),
+        room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
+        room(
+            "Console",
+            [
+                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings",
+                "Logs", signals,
+            ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", arguments, crypto, logging, lifecycle, unixSignals,
+                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
+                arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -119,14 +146,15 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
-                "Enrichment", "ControlPlane", "Daemon", logging, crypto, lifecycle,
-            ],
+                "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
+                signals,
+            ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",
-                "Development", logging, crypto, lifecycle,
+                "Development", logging, crypto, lifecycle, subprocess,
             ],
             swiftSettings: swiftSettings),
         .testTarget(

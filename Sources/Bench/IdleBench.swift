@@ -47,7 +47,7 @@ package struct IdleBench: Sendable {
                     "RUNTIME_DIRECTORY": directory, "NOTIFY_SOCKET": manager.path, "WORKER_INSTANCE": "bench",
                     "WORKER_ID": "bench-\(start)",
                 ], log: directory + "/log")
-            guard await manager.waitForReady(within: .seconds(60)) else {
+            guard await manager.wait(within: .seconds(60), for: { $0 == "READY=1" }) != nil else {
                 let log = (try? String(contentsOfFile: directory + "/log", encoding: .utf8)) ?? ""
                 throw DevelopmentError("The worker did not become ready:\n\(log)")
             }

@@ -1,4 +1,4 @@
-
+import ControlPlane
 import Enrichment
 import FoundationEssentials
 import Glibc
@@ -72,22 +72,39 @@ public struct Daemon: Sendable {
             pool: pool, listen: settings(configuration.listenConnection, "listen"),
             processors: try registry(enrichment), logger: logger, check: columnCheck(pool),
             migrate: migratingFirst ? migration() : nil)
-        try await serve(worker, directory: directory)
+        try await serve(worker, on: try addresses(directory))
         await client.shutdown()
         withExtendedLifetime(lock) {}
     }
 
-    private func serve(_ worker: JobWorker, directory: RuntimeDirectory) async throws {
+    private func serve(_ worker: JobWorker::JobWorker, on addresses: [ListenAddress]) async throws {
         let group = Live<ServiceGroup?>(nil)
+        let isServing = Live(false)
         let notifier = Notifier()
+        let authentication = Authentication(operators: configuration.operatorDigests)
         let reload = Reload(
-            sources: sources, current: configuration, worker: worker, logLevel: logLevel, notifier: notifier,
-            logger: logger)
+            sources: sources, current: configuration, worker: worker, authentication: authentication,
+            logLevel: logLevel, notifier: notifier, logger: logger)
+        let identity = ServiceIdentity(
+            region: configuration[Catalog.region], environment: configuration[Catalog.environment], version: version)
+        let logger = logger
+        let server = ControlPlaneServer(
+            listeningOn: addresses,
+            routes: RouteTable(
+                HealthRoutes(worker: worker, service: identity).routes + WorkerRoutes(worker: worker).routes),
+            authentication: authentication, logger: logger
+        ) { bound in
+            isServing.value = true
+            logger.info("listening", metadata: ["ADDRESSES": "\(bound.map(\.description).joined(separator: ", "))"])
+        }
         let services: [any Service] = [
             SignalHandling(
                 worker: worker, logger: logger, stop: { await group.value?.triggerGracefulShutdown() },
                 reload: { await reload.run() }),
-            SystemdReporter(notifier: notifier, watchdog: Watchdog(), worker: worker, logger: logger),
+            SystemdReporter(
+                notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value }, logger: logger
+            ),
+            server,
             worker,
         ]
         // Stopped from the last to the first: the worker, then those who tell of it.
@@ -104,8 +121,27 @@ public struct Daemon: Sendable {
             try await serviceGroup.run()
         } catch let refusal as WorkerRefusal {
             throw Failure.configuration(refusal.description)
+        } catch let error as ListenError {
+            throw Failure.unavailable("\(error)")
         }
         logger.notice("worker stopped")
+    }
+
+    /// Sockets that systemd passed win over the one to be made.
+    private func addresses(_ directory: RuntimeDirectory) throws -> [ListenAddress] {
+        var addresses: [ListenAddress] = []
+        do throws(SystemdError) {
+            for socket in try ListenSockets.take() where ListenSockets.isListening(socket.descriptor) {
+                addresses.append(.descriptor(socket.descriptor))
+            }
+        } catch {
+            throw Failure.unavailable("\(error)")
+        }
+        if addresses.isEmpty {
+            addresses.append(.unixSocket(path: configuration[Catalog.socket] ?? directory.socketPath))
+        }
+        if let tcp = configuration[Catalog.httpListen] { addresses.append(.tcp(host: tcp.host, port: tcp.port)) }
+        return addresses
     }
 
     // MARK: Parts

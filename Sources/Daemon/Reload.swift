@@ -1,3 +1,4 @@
+import ControlPlane
 import JobWorker
 import Logging
 import Logs
@@ -9,17 +10,19 @@ actor Reload {
     private let sources: Sources
     private var current: Configuration
     private let worker: JobWorker::JobWorker
+    private let authentication: Authentication
     private let logLevel: LogLevelSetting
     private let notifier: Notifier
     private let logger: Logger
 
     init(
-        sources: Sources, current: Configuration, worker: JobWorker::JobWorker, logLevel: LogLevelSetting,
-        notifier: Notifier, logger: Logger
+        sources: Sources, current: Configuration, worker: JobWorker::JobWorker, authentication: Authentication,
+        logLevel: LogLevelSetting, notifier: Notifier, logger: Logger
     ) {
         self.sources = sources
         self.current = current
         self.worker = worker
+        self.authentication = authentication
         self.logLevel = logLevel
         self.notifier = notifier
         self.logger = logger
@@ -39,13 +42,16 @@ actor Reload {
         }
         let changes = current.changes(to: new)
         worker.reconfigure { $0.takeOver(new) }
+        authentication.replaceOperators(with: new.operatorDigests)
         if let level = Logger.Level(rawValue: new[Catalog.logLevel].rawValue) { logLevel.level = level }
         let later = changes.filter { $0.reload == .restart }.map(\.name)
         logger.notice(
             "settings reloaded",
             metadata: ["CHANGED": "\(changes.filter { $0.reload == .live }.map(\.name).joined(separator: ", "))"])
         if !later.isEmpty {
-            logger.warning("changed settings that take effect at the next start", metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
+            logger.warning(
+                "changed settings that take effect at the next start",
+                metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
         }
         current = new
     }

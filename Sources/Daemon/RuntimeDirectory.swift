@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import Settings
 
@@ -29,6 +30,14 @@ public struct RuntimeDirectory: Sendable, Hashable {
     public func socketPath(instance: String) -> String {
         let base = path.hasSuffix("/jobworker") ? path : "/run/jobworker"
         return "\(base)/\(instance)/worker.sock"
+    }
+
+    /// The sockets of all workers of this host: one in the directory itself, one in the folder of each instance.
+    public func allSocketPaths() -> [String] {
+        let base = path.hasSuffix("/jobworker") ? path : "/run/jobworker"
+        let folders = ((try? FileManager.default.contentsOfDirectory(atPath: base)) ?? []).sorted()
+        let candidates = ["\(base)/worker.sock"] + folders.map { "\(base)/\($0)/worker.sock" }
+        return candidates.filter { access($0, F_OK) == 0 }
     }
 
     /// Makes it, if it is missing.

@@ -8,7 +8,9 @@ struct StatusText {
     let stuck: [WorkerState.Loop]
 
     var line: String {
-        if !stuck.isEmpty { return "Stuck: \(stuck.map(\.rawValue).joined(separator: ", ")) has not moved for too long" }
+        if !stuck.isEmpty {
+            return "Stuck: \(stuck.map(\.rawValue).joined(separator: ", ")) has not moved for too long"
+        }
         let work = "\(running) of \(maxConcurrent) running, \(snapshot.counts.completed) completed, \(failures)"
         let unserved = snapshot.unservedTypes.sorted { $0.key < $1.key }.first.map { ". Not served: \($0.value)" } ?? ""
         switch snapshot.phase {

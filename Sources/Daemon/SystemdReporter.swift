@@ -11,6 +11,8 @@ struct SystemdReporter: Service {
     let notifier: Notifier
     let watchdog: Watchdog
     let worker: any WorkerControl
+    /// Whether the control plane's socket is there.
+    let isServing: @Sendable () -> Bool
     let logger: Logger
     /// systemd's limits are moved this far ahead while starting or stopping takes its time.
     fileprivate static let leap = Duration.seconds(30)
@@ -62,8 +64,10 @@ struct SystemdReporter: Service {
                 ).line)
             switch snapshot.phase {
             case .connecting, .awaitingMigration: extendTimeout(now)
+            case .working where isReady: break
             case .working:
-                if !isReady { reporter.notifier.ready() }
+                guard reporter.isServing() else { break }
+                reporter.notifier.ready()
                 isReady = true
             case .draining, .stopped:
                 if !isStopping { reporter.notifier.stopping() }

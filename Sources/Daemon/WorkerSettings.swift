@@ -1,3 +1,4 @@
+import ControlPlane
 import JobWorker
 import Settings
 import Glibc
@@ -28,5 +29,14 @@ extension WorkerConfiguration {
         retry = RetryPolicy(
             delayBase: configuration[Catalog.retryDelayBase], delayMax: configuration[Catalog.retryDelayMax],
             jitter: configuration[Catalog.retryJitter])
+    }
+}
+
+extension Configuration {
+    /// The operators' tokens, as they are compared.
+    var operatorDigests: [OperatorDigest] {
+        self[Catalog.secretToken].map { entry in
+            entry.token.withBytes { OperatorDigest(name: entry.name, token: $0) }
+        }
     }
 }

@@ -28,10 +28,12 @@ package struct Demo: Sendable {
     package func run() async throws -> Bool {
         let jobs = DemoJob.all()
         let store = JobStore(pool: system.pool)
-        try await output.step("Adding \(jobs.count) enrichment jobs") {
-            _ = try await store.enqueue(jobs.map(\.newJob))
+        try await output.step("Adding enrichment jobs") {
+            _ = try await store.enqueue(jobs.filter { !$0.isLate }.map(\.newJob))
         }
-        let courses = try await follow(jobs)
+        var courses = try await follow(jobs.filter { !$0.isLate })
+        _ = try await store.enqueue(jobs.filter(\.isLate).map(\.newJob))
+        courses.merge(try await follow(jobs.filter(\.isLate))) { _, last in last }
         output.line("")
         let isAsExpected = try await report(jobs, courses)
         output.line("")
@@ -96,7 +98,8 @@ package struct Demo: Sendable {
 
     private func logs(of job: DemoJob) async throws -> [String] {
         let rows = try await system.pool.query(
-            "/* jobworker:demo.logs */ SELECT message FROM public.job_logs WHERE job_id = \(job.id) ORDER BY created_at, seq")
+            "/* jobworker:demo.logs */ SELECT message FROM public.job_logs WHERE job_id = \(job.id) ORDER BY created_at, seq"
+        )
         var messages: [String] = []
         for row in rows { messages.append(try row.decode("message")) }
         return messages

@@ -10,8 +10,9 @@ package struct DemoJob: Sendable {
     package let type: String
     package let workspaceID: UUID
     package let payload: JSONText
-    package let priority: Priority
     package let expected: Expectation
+    /// Whether it is added once all others have ended.
+    package var isLate = false
 
     /// What must be true of the row at the end.
     package struct Expectation: Sendable {
@@ -26,7 +27,7 @@ package struct DemoJob: Sendable {
     }
 
     package var newJob: NewJob {
-        NewJob(id: id, workspaceID: workspaceID, type: type, payload: payload, priority: priority)
+        NewJob(id: id, workspaceID: workspaceID, type: type, payload: payload)
     }
 
     /// - Returns: What differs from the expectation, in words; empty where nothing does.
@@ -62,8 +63,10 @@ extension DemoJob {
             account("a company, little known", accounts[3], .completed, credits: 1),
             contact("a person, everything known", contacts[0], .completed, credits: 1),
             contact("a person", contacts[1], .completed, credits: 1),
-            account("asked for again: from the cache, free", accounts[0], .completed, credits: 0, priority: .low),
-            account("Apollo.io fails once: retried", accounts[5], .completed, attempts: 2, credits: 1, log: "will be tried again"),
+            account("asked for again: from the cache, free", accounts[0], .completed, credits: 0, isLate: true),
+            account(
+                "Apollo.io fails once: retried", accounts[5], .completed, attempts: 2, credits: 1,
+                log: "will be tried again"),
             account("Apollo.io asks to wait: snoozed", accounts[6], .completed, credits: 1, log: "Waiting"),
             account("a company nobody knows", accounts[4], .failed, message: "No organization data found"),
             account("a company without a domain", accounts[7], .failed, message: "No domain available"),
@@ -71,7 +74,7 @@ extension DemoJob {
             contact("a person without an address", contacts[3], .failed, message: "Email or LinkedIn URL required"),
             DemoJob(
                 title: "a workspace without a key", type: "enrich_account", workspaceID: SampleWorkspace.withoutKey,
-                payload: JSONText("{\"account_id\":\"\(SampleWorkspace.foreignAccount.id.text)\"}"), priority: .normal,
+                payload: JSONText("{\"account_id\":\"\(SampleWorkspace.foreignAccount.id.text)\"}"),
                 expected: Expectation(
                     status: .failed, attempts: 1, message: "Apollo API key not configured", credits: nil, log: nil)),
         ]
@@ -79,12 +82,13 @@ extension DemoJob {
 
     private static func account(
         _ title: String, _ subject: SampleWorkspace.Subject, _ status: JobStatus, attempts: Int = 1,
-        message: String? = nil, credits: Int64? = nil, log: String? = nil, priority: Priority = .normal
+        message: String? = nil, credits: Int64? = nil, log: String? = nil, isLate: Bool = false
     ) -> DemoJob {
         DemoJob(
             title: "\(subject.name): \(title)", type: "enrich_account", workspaceID: SampleWorkspace.enriched,
-            payload: JSONText("{\"account_id\":\"\(subject.id.text)\"}"), priority: priority,
-            expected: Expectation(status: status, attempts: attempts, message: message, credits: credits, log: log))
+            payload: JSONText("{\"account_id\":\"\(subject.id.text)\"}"),
+            expected: Expectation(status: status, attempts: attempts, message: message, credits: credits, log: log),
+            isLate: isLate)
     }
 
     private static func contact(
@@ -93,7 +97,7 @@ extension DemoJob {
     ) -> DemoJob {
         DemoJob(
             title: "\(subject.name): \(title)", type: "enrich_contact", workspaceID: SampleWorkspace.enriched,
-            payload: JSONText("{\"contact_id\":\"\(subject.id.text)\"}"), priority: .normal,
+            payload: JSONText("{\"contact_id\":\"\(subject.id.text)\"}"),
             expected: Expectation(status: status, attempts: 1, message: message, credits: credits, log: nil))
     }
 }

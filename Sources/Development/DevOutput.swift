@@ -48,16 +48,21 @@ package final class DevOutput: Sendable {
             The system runs. In another terminal:
 
               export DATABASE_URL='\(system.databaseURL)'
-              jobworker enqueue enrich_account --workspace \(SampleWorkspace.enriched.text) \\
-                  --payload '{"account_id":"\(SampleWorkspace.accounts[1].id.text)"}' --wait
+              export WORKER_SOCKET='\(system.socketPath)'
+              export WORKER_SECRET_TOKEN='\(system.token)'
+              export WORKSPACE=\(SampleWorkspace.enriched.text)
+              export ACCOUNT=\(SampleWorkspace.accounts[1].id.text)
+
+            and then, for example:
+
+              jobworker enqueue enrich_account --workspace $WORKSPACE --payload "{\"account_id\":\"$ACCOUNT\"}" --wait
               jobworker jobs list
               jobworker stats
-              jobworker health --socket \(system.socketPath)
+              jobworker health
               psql "$DATABASE_URL"
 
-            Operator's token:  \(system.token)
-            Apollo.io is:      \(apollo)
-            Data:              \(system.isKept ? system.directory : "removed at the end; --keep DIR keeps them")
+            Apollo.io is played by \(apollo).
+            The data are \(system.isKept ? "in \(system.directory)" : "removed at the end; --keep DIR keeps them").
 
             Ctrl-C ends it.
 

@@ -94,7 +94,9 @@ package final class DevSystem: Sendable {
 
     /// Starts `jobworker run`, this very program, with settings of its own; returns when it is ready.
     package func startWorker(program: String) async throws {
-        guard let apollo = standin.value else { throw DevelopmentError("The stand-in for Apollo.io must be started first") }
+        guard let apollo = standin.value else {
+            throw DevelopmentError("The stand-in for Apollo.io must be started first")
+        }
         var variables = [
             "DATABASE_URL": databaseURL, "WORKER_INSTANCE": "dev", "WORKER_SOCKET": socketPath,
             "RUNTIME_DIRECTORY": directory, "WORKER_SECRET_TOKEN": token, "WORKER_ENCRYPTION_KEYS": encryptionKeys,
@@ -147,7 +149,8 @@ package final class DevSystem: Sendable {
         let absolute = path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
         try FileManager.default.createDirectory(atPath: absolute, withIntermediateDirectories: true)
         guard (absolute + "/worker.sock").utf8.count <= 107 else {
-            throw DevelopmentError("\(absolute) is too long: a socket's path has room for 107 bytes; choose a shorter folder")
+            throw DevelopmentError(
+                "\(absolute) is too long: a socket's path has room for 107 bytes; choose a shorter folder")
         }
         return absolute
     }
@@ -187,10 +190,14 @@ private struct Secrets {
             token: (0..<4).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined(),
             encryptionKeys: KeyVault.generateKey(id: "dev"))
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw DevelopmentError("\(path) can't be written: \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw DevelopmentError("\(path) can't be written: \(String(cString: strerror(errno)))")
+        }
         defer { close(descriptor) }
         let bytes = Array("\(secrets.token)\n\(secrets.encryptionKeys)\n".utf8)
-        guard write(descriptor, bytes, bytes.count) == bytes.count else { throw DevelopmentError("\(path) can't be written") }
+        guard write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw DevelopmentError("\(path) can't be written")
+        }
         return secrets
     }
 }

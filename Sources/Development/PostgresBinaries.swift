@@ -16,7 +16,8 @@ package struct PostgresBinaries: Sendable {
         var candidates = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
         if let configured = await configuredDirectory() { candidates.append(configured) }
         candidates += debianDirectories()
-        for directory in candidates where ["initdb", "postgres"].allSatisfy({ access(directory + "/" + $0, X_OK) == 0 }) {
+        for directory in candidates
+        where ["initdb", "postgres"].allSatisfy({ access(directory + "/" + $0, X_OK) == 0 }) {
             return PostgresBinaries(directory: directory)
         }
         throw DevelopmentError(

@@ -45,7 +45,8 @@ package final class PrivatePostgres: Sendable {
     package static func start(in directory: String, options: Options = Options()) async throws -> PrivatePostgres {
         let binaries = try await PostgresBinaries.find()
         let user = try ServerUser()
-        let directory = directory.hasPrefix("/") ? directory : FileManager.default.currentDirectoryPath + "/" + directory
+        let directory =
+            directory.hasPrefix("/") ? directory : FileManager.default.currentDirectoryPath + "/" + directory
         try user.makeDirectory(directory)
         let server = PrivatePostgres(
             directory: directory, binaries: binaries, tcpPort: options.listensOnTCP ? try freePort() : nil,
@@ -107,10 +108,12 @@ package final class PrivatePostgres: Sendable {
     }
 
     private func end(_ mode: StopMode) async {
-        guard let running = process.withLock({ process in
-            defer { process = nil }
-            return process
-        }) else { return }
+        guard
+            let running = process.withLock({ process in
+                defer { process = nil }
+                return process
+            })
+        else { return }
         switch mode {
         case .fast: running.send(.interrupt)
         case .immediate: running.send(.quit)
@@ -131,10 +134,12 @@ extension PrivatePostgres {
     private func makeCluster() async throws {
         guard access(data + "/PG_VERSION", F_OK) != 0 else { return }
         try user.makeDirectory(data)
-        let command = user.command([
-            binaries.path(of: "initdb"), "--pgdata=\(data)", "--username=postgres", "--pwfile=\(directory)/password",
-            "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8",
-        ] + (options.isDurable ? [] : ["--no-sync"]))
+        let command = user.command(
+            [
+                binaries.path(of: "initdb"), "--pgdata=\(data)", "--username=postgres",
+                "--pwfile=\(directory)/password",
+                "--auth-local=trust", "--auth-host=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8",
+            ] + (options.isDurable ? [] : ["--no-sync"]))
         guard await TiedProcess(command, log: log, orphaning: orphaning).ended() == 0 else {
             throw DevelopmentError("PostgreSQL's initdb failed in \(data):\n\(logEnd)")
         }
@@ -193,7 +198,9 @@ extension PrivatePostgres {
     /// The superuser's password for TCP; made at random with the cluster.
     private static func storedPassword(in directory: String, user: ServerUser) throws -> String {
         let path = directory + "/password"
-        if let stored = try? String(contentsOfFile: path, encoding: .utf8) { return String(stored.prefix { $0 != "\n" }) }
+        if let stored = try? String(contentsOfFile: path, encoding: .utf8) {
+            return String(stored.prefix { $0 != "\n" })
+        }
         let password = (0..<4).map { _ in String(UInt64.random(in: .min ... .max), radix: 36) }.joined()
         try (password + "\n").write(toFile: path, atomically: false, encoding: .utf8)
         chmod(path, 0o600)
@@ -213,7 +220,9 @@ extension PrivatePostgres {
                 bind(descriptor, address, length) == 0 ? getsockname(descriptor, address, &length) : -1
             }
         }
-        guard result == 0 else { throw DevelopmentError("No free port on 127.0.0.1: \(String(cString: strerror(errno)))") }
+        guard result == 0 else {
+            throw DevelopmentError("No free port on 127.0.0.1: \(String(cString: strerror(errno)))")
+        }
         return Int(UInt16(bigEndian: address.sin_port))
     }
 }

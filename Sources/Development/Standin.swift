@@ -54,6 +54,7 @@ package final class Standin: Sendable {
         folders += (getenv("PATH").map { String(cString: $0) } ?? "").split(separator: ":").map(String.init)
         for folder in folders where access("\(folder)/\(name)", X_OK) == 0 { return "\(folder)/\(name)" }
         throw DevelopmentError(
-            "\(name), the stand-in for Apollo.io, is not beside this program nor in PATH; build it: swift build --product \(name)")
+            "\(name), the stand-in for Apollo.io, is not beside this program nor in PATH; build it: swift build --product \(name)"
+        )
     }
 }

@@ -50,7 +50,8 @@ package final class TiedProcess: Sendable {
         self.orders = orders
         let isOver = Flag()
         self.isOver = isOver
-        let arguments = [TiedProcess.script, "sh", log ?? "", orphaning.signal.rawValue]
+        let arguments =
+            [TiedProcess.script, "sh", log ?? "", orphaning.signal.rawValue]
             + [String(orphaning.removes.count)] + orphaning.removes + command
         task = Task {
             defer {
@@ -85,7 +86,8 @@ package final class TiedProcess: Sendable {
     }
 
     private static func run(
-        _ arguments: [String], environment: [String: String], asked: AsyncStream<Order>, report: AsyncStream<String>.Continuation,
+        _ arguments: [String], environment: [String: String], asked: AsyncStream<Order>,
+        report: AsyncStream<String>.Continuation,
         orders: AsyncStream<Order>.Continuation
     ) async throws -> Int32 {
         var options = PlatformOptions()
@@ -93,7 +95,8 @@ package final class TiedProcess: Sendable {
         let result = try await Subprocess.run(
             .name("sh"), arguments: Arguments(arguments),
             environment: .inherit.updating(
-                Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })),
+                Dictionary(uniqueKeysWithValues: environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) })
+            ),
             platformOptions: options, input: .inputWriter, output: .sequence, error: .combinedWithOutput
         ) { execution in
             async let obeying: Void = {
@@ -153,6 +156,10 @@ package final class TiedProcess: Sendable {
             status=$?
             kill -0 "$child" 2>/dev/null || break
         done
+        # Where both came at once, the wait told of the signal; the program's own status is kept until it is asked for.
+        wait "$child"
+        again=$?
+        if [ "$again" -ne 127 ]; then status=$again; fi
         kill -s KILL "$watch" 2>/dev/null
         if [ -n "$alone" ] && [ -n "$removes" ]; then eval "rm -rf -- $removes"; fi
         exit "$status"

@@ -12,7 +12,9 @@ public actor Connection {
     private let interrupts: Interrupts
     /// `nil` once closed or lost.
     private var handle: OpaquePointer?
-    private var prepared: [String: String] = [:]
+    private var prepared: [String: PreparedStatement] = [:]
+    /// Whether statements are kept prepared; not behind a pooler that changes the server's session under us.
+    private var keepsPrepared = true
     private var isInTransaction = false
 
     /// Statements kept prepared; those beyond are planned each time.
@@ -86,15 +88,14 @@ public actor Connection {
                 try self.execute("BEGIN")
                 self.isInTransaction = true
                 defer { self.isInTransaction = false }
-                let value: Value
                 do {
-                    value = try body(self)
+                    let value = try body(self)
+                    try self.execute("COMMIT")
+                    return .success(value)
                 } catch {
                     self.rollBack()
                     throw error
                 }
-                try self.execute("COMMIT")
-                return .success(value)
             } catch { return .failure(error) }
         }
         return try result.get()
@@ -106,10 +107,18 @@ public actor Connection {
         do throws(PostgresError) {
             return try executeOnce(statement)
         } catch {
-            // The plan no longer fits the tables, or a pooler gave us another server session: prepare anew.
-            guard !isInTransaction, error.sqlState == "0A000" || error.sqlState == "26000" else { throw error }
-            prepared = [:]
-            try executeScript("DEALLOCATE ALL", timeout: settings.answerTimeout)
+            switch error.sqlState {
+            case "0A000" where !isInTransaction:
+                // The plan no longer fits the tables.
+                if let stale = prepared.removeValue(forKey: statement.sql) {
+                    try executeScript("DEALLOCATE \"\(stale.name)\"", timeout: settings.answerTimeout)
+                }
+            case "26000" where !isInTransaction:
+                // Not there, although we prepared it: a pooler of transactions gave us another session.
+                prepared = [:]
+                keepsPrepared = false
+            default: throw error
+            }
             return try executeOnce(statement)
         }
     }
@@ -141,6 +150,8 @@ extension Connection {
         }
         self.handle = handle
         PQsetNoticeProcessor(handle, ignoreNotice, nil)
+        // The only way to learn with which SQLSTATE a connection is refused.
+        PQsetErrorVerbosity(handle, PQERRORS_VERBOSE)
         let deadline = ContinuousClock.now + settings.connectTimeout
         var wanted = PGRES_POLLING_WRITING
         while wanted != PGRES_POLLING_OK {
@@ -153,12 +164,15 @@ extension Connection {
             }
             wanted = PQconnectPoll(handle)
         }
+        PQsetErrorVerbosity(handle, PQERRORS_DEFAULT)
         try executeScript("/* jobworker:session */ " + settings.sessionStatements, timeout: settings.answerTimeout)
     }
 
     private func unreachable(_ message: String) -> PostgresError {
         close()
-        return PostgresError(.unreachable, operation: "connect", message: message)
+        let report = ConnectionReport(message)
+        return PostgresError(
+            .unreachable, operation: "connect", message: report.message, connectionRefusal: report.sqlState)
     }
 
     private func executeOnce(_ statement: Statement) throws(PostgresError) -> Rows {
@@ -172,6 +186,7 @@ extension Connection {
             )
         }
         let name = try prepare(statement, operation: operation)
+        try mayStillSend(operation)
         let values = parameters.map { $0.text.map { UnsafePointer(strdup($0)) } ?? nil }
         defer { for value in values { free(UnsafeMutablePointer(mutating: value)) } }
         let sent: Int32
@@ -187,30 +202,59 @@ extension Connection {
 
     /// The name under which the statement is prepared; `nil` when it is to be sent whole.
     private func prepare(_ statement: Statement, operation: String) throws(PostgresError) -> String? {
-        if let name = prepared[statement.sql] { return name }
-        guard prepared.count < Connection.preparedLimit, !statement.parameters.isEmpty else { return nil }
-        let name = "s\(prepared.count + 1)"
-        let types = statement.parameters.map(\.type)
-        guard PQsendPrepare(handle, name, statement.sql, Int32(types.count), types) == 1 else { throw lost(operation) }
-        _ = try readResults(operation, timeout: settings.answerTimeout)
-        prepared[statement.sql] = name
-        return name
+        guard keepsPrepared, !statement.parameters.isEmpty else { return nil }
+        let wanted = PreparedStatement(statement)
+        if let known = prepared[statement.sql] {
+            // The same text with other types of values is another statement.
+            return known == wanted ? known.name : nil
+        }
+        guard prepared.count < Connection.preparedLimit else { return nil }
+        try mayStillSend(operation)
+        let types = wanted.types
+        guard PQsendPrepare(handle, wanted.name, statement.sql, Int32(types.count), types) == 1 else {
+            throw lost(operation)
+        }
+        do throws(PostgresError) {
+            _ = try readResults(operation, timeout: settings.answerTimeout)
+        } catch {
+            // There already, from another client of a pooler: the name says that it is the same.
+            guard error.sqlState == "42P05", !isInTransaction else { throw error }
+        }
+        prepared[statement.sql] = wanted
+        return wanted.name
     }
 
     private func executeScript(_ sql: String, timeout: Duration) throws(PostgresError) {
         let operation = Statement.name(of: sql)
-        guard PQsendQuery(try openHandle(operation), sql) == 1 else { throw lost(operation) }
+        let handle = try openHandle(operation)
+        try mayStillSend(operation)
+        guard PQsendQuery(handle, sql) == 1 else { throw lost(operation) }
         _ = try readResults(operation, timeout: timeout)
     }
 
+    /// Ends the transaction, if one is open still.
     private func rollBack() {
-        guard isOpen else { return }
+        guard let handle, PQtransactionStatus(handle) != PQTRANS_IDLE else { return }
         do throws(PostgresError) {
             interrupts.shield()
             try executeScript("ROLLBACK", timeout: settings.answerTimeout)
         } catch {
             // A session whose transaction can't be ended must not be used again.
             close()
+        }
+    }
+
+    /// Finds that the task was cancelled meanwhile, and waits for an earlier cancel request on its way to the
+    /// server: it would hit what comes next.
+    private func mayStillSend(_ operation: String) throws(PostgresError) {
+        if interrupts.isRequested { throw PostgresError(.cancelled, operation: operation, message: "cancelled") }
+        let deadline = ContinuousClock.now + .seconds(5)
+        while interrupts.isAsking {
+            let left = deadline - .now
+            guard left > .zero else { throw lost(operation, "a request to cancel got no answer") }
+            var descriptor = pollfd(fd: thread.wakeup, events: Int16(POLLIN), revents: 0)
+            poll(&descriptor, 1, Int32(clamping: left.wholeMilliseconds + 1))
+            thread.drainWakeups()
         }
     }
 
@@ -267,14 +311,15 @@ extension Connection {
     ) throws(PostgresError) -> Bool {
         let handle = try openHandle(operation)
         while true {
-            if interrupts.takeRequest() { askServerToCancel(handle) }
+            interrupts.askServer(of: handle)
             let left = deadline - .now
             guard left > .zero else { return false }
+            let pause = interrupts.isRequested ? min(left, Interrupts.askInterval) : left
             var descriptors = [
                 pollfd(fd: PQsocket(handle), events: events, revents: 0),
                 pollfd(fd: thread.wakeup, events: Int16(POLLIN), revents: 0),
             ]
-            let ready = poll(&descriptors, 2, Int32(clamping: left.wholeMilliseconds + 1))
+            let ready = poll(&descriptors, 2, Int32(clamping: pause.wholeMilliseconds + 1))
             if ready < 0, errno != EINTR { throw lost(operation, String(cString: strerror(errno))) }
             if descriptors[1].revents != 0 { thread.drainWakeups() }
             if descriptors[0].revents != 0 { return true }
@@ -326,81 +371,6 @@ extension Connection {
 public struct Notification: Sendable, Hashable {
     public let channel: String
     public let payload: String
-}
-
-/// Carries a task's cancellation to the thread that waits for the server.
-///
-/// A scope is one `interruptible` call: a cancellation that comes late, for a scope that has ended,
-/// must not hit the next statement.
-private final class Interrupts: Sendable {
-    private struct State {
-        var scope: UInt64 = 0
-        var isOpen = false
-        var isRequested = false
-        var isTaken = false
-    }
-
-    private let state = Mutex(State())
-    private let thread: ConnectionThread
-
-    init(thread: ConnectionThread) { self.thread = thread }
-
-    func open() -> UInt64 {
-        state.withLock { state in
-            state = State(scope: state.scope + 1, isOpen: true)
-            return state.scope
-        }
-    }
-
-    func close() { state.withLock { $0.isOpen = false } }
-
-    func request(_ scope: UInt64) {
-        let matches = state.withLock { state in
-            guard state.isOpen, state.scope == scope else { return false }
-            state.isRequested = true
-            return true
-        }
-        if matches { thread.wake() }
-    }
-
-    var isRequested: Bool { state.withLock { $0.isRequested } }
-
-    /// Whether the server is to be asked now; once per scope.
-    func takeRequest() -> Bool {
-        state.withLock { state in
-            guard state.isRequested, !state.isTaken else { return false }
-            state.isTaken = true
-            return true
-        }
-    }
-
-    /// What follows in this scope (a ROLLBACK) must not be interrupted.
-    func shield() {
-        state.withLock {
-            $0.isTaken = true
-            $0.isRequested = false
-        }
-    }
-}
-
-/// Cancels from a thread of its own: `PQcancel` connects anew, which can take long where packets vanish.
-private func askServerToCancel(_ handle: OpaquePointer) {
-    guard let cancel = PQgetCancel(handle) else { return }
-    var thread = pthread_t()
-    if pthread_create(&thread, nil, cancelThreadMain, UnsafeMutableRawPointer(cancel)) == 0 {
-        pthread_detach(thread)
-    } else {
-        PQfreeCancel(cancel)
-    }
-}
-
-private func cancelThreadMain(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let argument else { return nil }
-    let cancel = OpaquePointer(argument)
-    var message = [CChar](repeating: 0, count: 256)
-    PQcancel(cancel, &message, Int32(message.count))
-    PQfreeCancel(cancel)
-    return nil
 }
 
 /// libpq would write notices to standard error.

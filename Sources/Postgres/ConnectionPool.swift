@@ -33,6 +33,9 @@ public final class ConnectionPool: Sendable {
     /// Sessions open now, in use or idle.
     public var openCount: Int { state.withLock { $0.openCount } }
 
+    /// Calls that wait for a session now.
+    public var waitingCount: Int { state.withLock { $0.waiters.count } }
+
     /// Runs one statement on a session of the pool.
     @discardableResult
     public func query(_ statement: Statement) async throws(PostgresError) -> Rows {

@@ -21,11 +21,13 @@ public struct ConnectionSettings: Sendable {
     }
 
     /// What a session must not inherit from the role's or the database's own defaults.
+    ///
+    /// PostgreSQL's own names come first as long as the search path doesn't mention them, temporary tables last.
     var sessionStatements: String {
         """
         SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
         SET standard_conforming_strings = on; SET default_transaction_isolation = 'read committed';
-        SET search_path = public, pg_catalog; SET extra_float_digits = 1;
+        SET search_path = public, pg_temp; SET extra_float_digits = 1;
         SET statement_timeout = \(statementTimeout.wholeMilliseconds);
         SET lock_timeout = \(lockTimeout.wholeMilliseconds);
         SET idle_in_transaction_session_timeout = 60000

@@ -10,7 +10,8 @@ extension ConnectionSettings {
         defer { PQfreemem(problem) }
         guard let options = PQconninfoParse(connectionString, &problem) else {
             // libpq's text may quote the string: it stays here.
-            throw PostgresError(.malformed, operation: "connection string", message: "the connection string can't be read")
+            throw PostgresError(
+                .malformed, operation: "connection string", message: "the connection string can't be read")
         }
         defer { PQconninfoFree(options) }
         var pairs = ["dbname": name]

@@ -22,10 +22,12 @@ public struct PostgresError: Error, Sendable {
     public let detail: String?
     public let hint: String?
     public let constraint: String?
+    /// Where no connection could be made: the SQLSTATE with which a server refused it, as 28P01 for a wrong password.
+    public let connectionRefusal: String?
 
     public init(
         _ reason: Reason, operation: String, message: String, detail: String? = nil,
-        hint: String? = nil, constraint: String? = nil
+        hint: String? = nil, constraint: String? = nil, connectionRefusal: String? = nil
     ) {
         self.reason = reason
         self.operation = operation
@@ -33,6 +35,7 @@ public struct PostgresError: Error, Sendable {
         self.detail = detail
         self.hint = hint
         self.constraint = constraint
+        self.connectionRefusal = connectionRefusal
     }
 
     /// The server's five characters, if it was the server that refused.

@@ -18,8 +18,10 @@ struct QueryResult: ~Copyable {
         guard let state = field("C") else {
             return PostgresError(.connectionLost, operation: operation, message: message)
         }
+        // A fatal one ends the session, and can strike between the effect of a statement and its answer.
+        let isFatal = ["FATAL", "PANIC"].contains(field("V"))
         return PostgresError(
-            .rejected(sqlState: state), operation: operation, message: message,
+            isFatal ? .connectionLost : .rejected(sqlState: state), operation: operation, message: message,
             detail: field("D"), hint: field("H"), constraint: field("n"))
     }
 

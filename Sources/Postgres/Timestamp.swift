@@ -63,7 +63,7 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     /// The time from `earlier` to this moment; negative when `earlier` is later.
     public func duration(since earlier: Timestamp) -> Duration {
         let (difference, overflow) = microseconds.subtractingReportingOverflow(earlier.microseconds)
-        guard !overflow else { return .seconds(Int64.max / 1_000_000) }
+        guard !overflow else { return .seconds((self < earlier ? Int64.min : .max) / 1_000_000) }
         return .microseconds(difference)
     }
 }

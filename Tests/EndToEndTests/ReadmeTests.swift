@@ -1,8 +1,11 @@
+import Development
 import FoundationEssentials
+import Postgres
+import Support
 import Testing
 
 @Suite struct ReadmeTests {
-    private static func readme() throws -> ReadmeBlocks {
+    static func readme() throws -> ReadmeBlocks {
         let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
         let data = try Data(contentsOf: root.appending(path: "README.md"))
@@ -37,5 +40,49 @@ import Testing
     func `a mark without a whole block of sh behind it is told with its line`(text: String, line: Int) {
         let problem = #expect(throws: ReadmeBlocks.Problem.self) { try ReadmeBlocks(text) }
         #expect(problem?.line == line)
+    }
+}
+
+/// The tour as README tells it, in the surroundings that `jobworker dev` makes: a database, a workspace, a worker
+/// that serves the job types for trying things out.
+@Suite(.database(), .timeLimit(.minutes(3))) struct ReadmeTourTests {
+    let database = TestDatabase.current
+
+    @Test func `every command of the tour works`() async throws {
+        let folder = "/tmp/jobworker-readme-\(UInt32.random(in: .min ... .max))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let programs = BuiltProgram.path("").dropLast()
+        let surroundings = [
+            "PATH=\(programs):\(database.server.binaries.path(of: "")):/usr/local/bin:/usr/bin:/bin",
+            "WORKER_SOCKET=\(folder)/worker.sock", "RUNTIME_DIRECTORY=\(folder)",
+            "WORKSPACE=\(TestDatabase.workspace.uuidString.lowercased())",
+        ]
+        let worker = TiedProcess(
+            ["env"] + surroundings + [
+                "DATABASE_URL=\(database.workerSettings.connectionString)", "WORKER_DIAGNOSTIC_JOBS=true", "jobworker",
+                "run",
+            ], log: "\(folder)/worker.log")
+        let shell = ["env"] + surroundings + ["DATABASE_URL=\(database.settings.connectionString)"]
+
+        let start = "until jobworker health; do sleep 0.1; done"
+        let problem = await run(start, with: ["timeout", "30"] + shell)
+        try #require(problem == nil, "the worker doesn't become healthy")
+        for block in try ReadmeTests.readme().blocks {
+            let failure = await run(block.commands, with: shell)
+            #expect(failure == nil, "README.md:\(block.line)")
+        }
+        worker.send(.terminate)
+        #expect(await worker.ended() == 0)
+    }
+
+    /// - Returns: `nil` on success; else the exit status and what was printed.
+    private func run(_ commands: String, with shell: [String]) async -> String? {
+        let process = TiedProcess(shell + ["bash", "-euo", "pipefail", "-c", "exec 2>&1\n" + commands])
+        var output: [String] = []
+        for await line in process.lines { output.append(line) }
+        let status = await process.ended()
+        return status == 0
+            ? nil : "status \(status.map(String.init) ?? "unknown")\n" + output.suffix(30).joined(separator: "\n")
     }
 }

@@ -52,6 +52,13 @@ package final class TestDatabase: Sendable {
         await workerPool.close()
     }
 
+    /// For another database of the same server, or as another role.
+    package func settings(database: String? = nil, role: String = "postgres") -> ConnectionSettings {
+        var other = settings
+        other.connectionString = server.connectionString(database: database ?? name, role: role)
+        return other
+    }
+
     /// The worker's statements, with its rights.
     package func store(lifecycleLevel: JobLogLevel? = .debug) -> JobStore {
         JobStore(pool: workerPool, lifecycleLevel: lifecycleLevel)

@@ -20,7 +20,8 @@ public struct DiagnosticProcessor: JobProcessor {
         do {
             payload = try job.payload.decode()
         } catch {
-            throw JobFailure.permanent("The payload of a '\(job.type)' job must be an object with numbers and texts of the right kind")
+            throw JobFailure.permanent(
+                "The payload of a '\(job.type)' job must be an object with numbers and texts of the right kind")
         }
         switch job.type {
         case "sleep":

@@ -271,7 +271,7 @@ extension JobWorker {
                 if try await isReady() { return }
                 await stopRequested.wait(until: .now + settings.value.pollInterval)
             } catch let error as PostgresError where error.isTransient || error.sqlState?.hasPrefix("28") == true {
-                if state.reportOutage(error) { 
+                if state.reportOutage(error) {
                     logger.error("the database can't be reached yet", metadata: ["ERROR": "\(error)"])
                 }
                 await stopRequested.wait(until: .now + backoff.next())
@@ -324,7 +324,8 @@ extension JobWorker {
         state.count { $0.reaped += count }
         if count > 0 {
             logger.warning(
-                "took back the jobs that an earlier process of this instance was running", metadata: ["JOBS": "\(count)"])
+                "took back the jobs that an earlier process of this instance was running",
+                metadata: ["JOBS": "\(count)"])
         }
     }
 }

@@ -138,7 +138,8 @@ struct Runner: Sendable {
             state.count { $0.fenced += 1 }
             logger.warning("claim lost: the job was taken back, deleted or settled by another run; nothing was written")
         case .unknown:
-            logger.warning("the database did not take the outcome before the worker stopped; the job will be taken back")
+            logger.warning(
+                "the database did not take the outcome before the worker stopped; the job will be taken back")
         }
     }
 }

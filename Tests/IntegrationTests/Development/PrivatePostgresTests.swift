@@ -41,7 +41,10 @@ import Testing
 
     @Test func `TCP asks for a password, and the server's text is UTF-8 in the C locale`() async throws {
         let server = try await PrivatePostgres.start(
-            in: newDirectory(), options: options { $0.listensOnTCP = true; $0.settings["work_mem"] = "7MB" })
+            in: newDirectory(),
+            options: options {
+                $0.listensOnTCP = true; $0.settings["work_mem"] = "7MB"
+            })
         let connection = try await open(server.tcpConnectionString())
         let row = try #require(
             try await connection.query(
@@ -63,7 +66,8 @@ import Testing
 
     @Test func `what the server says stands in the error when it doesn't start`() async throws {
         let error = await #expect(throws: DevelopmentError.self) {
-            try await PrivatePostgres.start(in: newDirectory(), options: options { $0.settings["no_such_setting"] = "1" })
+            try await PrivatePostgres.start(
+                in: newDirectory(), options: options { $0.settings["no_such_setting"] = "1" })
         }
         #expect(error?.description.contains("no_such_setting") == true)
     }

@@ -14,7 +14,9 @@ import Testing
     }
 
     @Test func `a stop signal reaches the program itself`() async {
-        let process = TiedProcess(["sh", "-c", "trap 'echo told; exit 5' INT; echo ready; while :; do sleep 0.05; done"])
+        let process = TiedProcess([
+            "sh", "-c", "trap 'echo told; exit 5' INT; echo ready; while :; do sleep 0.05; done",
+        ])
         var lines = process.lines.makeAsyncIterator()
         #expect(await lines.next() == "ready")
         process.send(.interrupt)

@@ -22,7 +22,8 @@ import Testing
     }
 
     @Test func `a failure waits a minute and is told to members`() async throws {
-        let id = try await run { _, _ in throw JobFailure.retryable("the other side is down", causes: ["Timeout: 30 s"]) }
+        let id = try await run { _, _ in throw JobFailure.retryable("the other side is down", causes: ["Timeout: 30 s"])
+        }
         let job = try await database.job(id)
         #expect(job.status == "pending")
         #expect(job.attempts == 1)

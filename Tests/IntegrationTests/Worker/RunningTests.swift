@@ -109,8 +109,18 @@ import Testing
             INSERT INTO public.jobs (workspace_id, job_type, payload)
             SELECT \(TestDatabase.workspace), 'noop', '{}' FROM generate_series(1, 10000)
             """)
-        let claimed = try await database.withWorker(noop, change: { $0.maxConcurrent = 50; $0.lifecycleLogs = nil }) { first in
-            try await database.withWorker(noop, change: { $0.maxConcurrent = 50; $0.lifecycleLogs = nil }) { second in
+        let claimed = try await database.withWorker(
+            noop,
+            change: {
+                $0.maxConcurrent = 50; $0.lifecycleLogs = nil
+            }
+        ) { first in
+            try await database.withWorker(
+                noop,
+                change: {
+                    $0.maxConcurrent = 50; $0.lifecycleLogs = nil
+                }
+            ) { second in
                 try await database.waitUntilQuiet()
                 return (first.state.snapshot.counts.claimed, second.state.snapshot.counts.claimed)
             }
@@ -126,7 +136,8 @@ import Testing
         let pending = try await database.insertJob("import_csv")
         let running = try await database.insertJob(
             "import_csv", status: .processing, isLeased: false, startedAgo: .seconds(7200))
-        try await database.withWorker(ScriptedProcessor("noop"), change: { $0.pollInterval = .milliseconds(50) }) { worker in
+        try await database.withWorker(ScriptedProcessor("noop"), change: { $0.pollInterval = .milliseconds(50) }) {
+            worker in
             try await database.insertJob()
             try await database.waitUntil("job_type = 'noop' AND status = 'completed'")
             _ = await worker.pollNow(waitingAtMost: .seconds(5))

@@ -118,6 +118,9 @@ import Testing
         let worker = try database.makeWorker([brief])
         let running = Task { try await worker.run() }
         await started.passed()
+        // A look that began before the stop may still find something.
+        for await _ in worker.state.transitions where worker.state.snapshot.isListening { break }
+        _ = await worker.pollNow(waitingAtMost: .zero)
         worker.stop()
         // Nothing new is begun, although a slot is free and a job is due.
         let late = try await database.insertJob("brief")
@@ -132,7 +135,8 @@ import Testing
     @Test func `what doesn't end in time is given back, its attempt too`() async throws {
         let (started, stopped) = (Gate(), Gate())
         let id = try await database.insertJob("wait")
-        let worker = try database.makeWorker([waiting(started, stopped)], change: { $0.shutdownTimeout = .milliseconds(50) })
+        let worker = try database.makeWorker(
+            [waiting(started, stopped)], change: { $0.shutdownTimeout = .milliseconds(50) })
         let running = Task { try await worker.run() }
         await started.passed()
         worker.stop()
@@ -149,7 +153,8 @@ import Testing
     @Test func `a worker in a hurry doesn't wait for running jobs`() async throws {
         let (started, stopped) = (Gate(), Gate())
         let id = try await database.insertJob("wait")
-        let worker = try database.makeWorker([waiting(started, stopped)], change: { $0.shutdownTimeout = .seconds(600) })
+        let worker = try database.makeWorker(
+            [waiting(started, stopped)], change: { $0.shutdownTimeout = .seconds(600) })
         let running = Task { try await worker.run() }
         await started.passed()
         worker.stop()

@@ -69,7 +69,8 @@ import Testing
 
     @Test func `a twin without the lock takes nothing back`() async throws {
         try await database.query(
-            "INSERT INTO public.job_workers (id, instance, host, machine_id) VALUES ('first', 'one', 'test', 'machine')")
+            "INSERT INTO public.job_workers (id, instance, host, machine_id) VALUES ('first', 'one', 'test', 'machine')"
+        )
         let id = try await database.insertJob("noop", status: .processing, workerID: "first")
         try await database.withWorker(
             ScriptedProcessor("noop"),

@@ -254,7 +254,7 @@ func withUnixAddress<Result>(
 }
 
 /// Runs `work` on a thread of its own: it may block.
-private func onThread(_ work: @escaping @Sendable () -> Void) {
+func onThread(_ work: @escaping @Sendable () -> Void) {
     var thread = pthread_t()
     let result = pthread_create(&thread, nil, runThreadWork, Unmanaged.passRetained(ThreadWork(work)).toOpaque())
     precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")

@@ -1,0 +1,46 @@
+import JobWorker
+import Postgres
+
+enum DatabaseCheck {
+    /// Below it the schema can't be made.
+    private static let versionMin = 140_000
+    private static let transactionAgeMax = Duration.seconds(600)
+
+    static func unreachable(_ error: PostgresError) -> Finding {
+        let advice =
+            error.connectionRefusal == nil
+            ? "Check host and port in DATABASE_URL (or PGHOST, PGPORT), and that the server runs."
+            : "Check user, password and database in DATABASE_URL, and pg_hba.conf."
+        return .fail("database", "\(error)", advice: advice)
+    }
+
+    static func findings(_ survey: DatabaseSurvey) -> [Finding] {
+        let place = "PostgreSQL \(survey.serverVersion), database '\(survey.database)', role '\(survey.role)'"
+        if survey.serverVersionNumber < versionMin {
+            return [.fail("database", "\(place): PostgreSQL 14 or later is needed", advice: "Update the server.")]
+        }
+        if survey.isStandby {
+            return [
+                .fail(
+                    "database", "\(place): a standby, which can't be written to",
+                    advice: "Name the primary, or several hosts with target_session_attrs=read-write.")
+            ]
+        }
+        return [.ok("database", place)]
+    }
+
+    static func finding(_ oldest: OldTransaction?) -> Finding {
+        guard let oldest, oldest.age > transactionAgeMax else {
+            return .ok("transactions", "none that this role can see is older than 10 minutes")
+        }
+        let minutes = oldest.age.components.seconds / 60
+        let name = oldest.application.isEmpty ? "" : " (\(oldest.application))"
+        return .warn(
+            "transactions",
+            "\(oldest.who)\(name) has had a transaction open for \(minutes) minutes: VACUUM can't clear away what "
+                + "jobs leave behind, and claims become slower",
+            advice: oldest.application == OldTransaction.prepared
+                ? "End it: ROLLBACK PREPARED '\(oldest.who.replacing("'", with: "''"))'; (or COMMIT PREPARED)."
+                : "End it: SELECT pg_terminate_backend(\(oldest.who));")
+    }
+}

@@ -1,0 +1,60 @@
+package import FoundationEssentials
+package import Postgres
+
+/// A job with all its columns, as stored.
+package struct JobRecord: Sendable {
+    package let summary: JobSummary
+    package let payload: JSONText
+    package let progress: JSONText?
+    package let result: JSONText?
+    package let errorMessage: String?
+    package let errorStack: String?
+    package let failedAt: Timestamp?
+    package let retryDelaySeconds: Int?
+    package let workerHeartbeatAt: Timestamp?
+    package let createdBy: UUID?
+    package let timeoutSeconds: Int?
+    package let uniqueKey: String?
+    package let workflowID: UUID?
+    package let scheduleID: UUID?
+    package let replayOf: UUID?
+    package let leaseToken: Int64?
+    /// A process still runs it, be it cancelled or not.
+    package let leaseOpen: Bool
+    package let snoozedSince: Timestamp?
+    package let workerDeaths: Int
+    /// The database role that added it; `nil` for rows older than the column.
+    package let insertedBy: String?
+
+    /// What a statement selects from a row named `jobs`.
+    static let columns =
+        JobSummary.columns + """
+            , jobs.payload, jobs.progress, jobs.result, jobs.error_message AS whole_error_message, jobs.error_stack,
+            jobs.failed_at, jobs.retry_delay_seconds, jobs.worker_heartbeat_at, jobs.created_by, jobs.timeout_seconds,
+            jobs.unique_key, jobs.workflow_id, jobs.schedule_id, jobs.replay_of, jobs.lease_token, jobs.lease_open,
+            jobs.snoozed_since, jobs.worker_deaths, jobs.inserted_by
+            """
+
+    init(_ row: Row) throws(PostgresError) {
+        summary = try JobSummary(row)
+        payload = try row.decode("payload")
+        progress = try row.decodeIfPresent("progress")
+        result = try row.decodeIfPresent("result")
+        errorMessage = try row.decodeIfPresent("whole_error_message")
+        errorStack = try row.decodeIfPresent("error_stack")
+        failedAt = try row.decodeIfPresent("failed_at")
+        retryDelaySeconds = try row.decodeIfPresent("retry_delay_seconds")
+        workerHeartbeatAt = try row.decodeIfPresent("worker_heartbeat_at")
+        createdBy = try row.decodeIfPresent("created_by")
+        timeoutSeconds = try row.decodeIfPresent("timeout_seconds")
+        uniqueKey = try row.decodeIfPresent("unique_key")
+        workflowID = try row.decodeIfPresent("workflow_id")
+        scheduleID = try row.decodeIfPresent("schedule_id")
+        replayOf = try row.decodeIfPresent("replay_of")
+        leaseToken = try row.decodeIfPresent("lease_token")
+        leaseOpen = try row.decode("lease_open")
+        snoozedSince = try row.decodeIfPresent("snoozed_since")
+        workerDeaths = try row.decode("worker_deaths")
+        insertedBy = try row.decodeIfPresent("inserted_by")
+    }
+}

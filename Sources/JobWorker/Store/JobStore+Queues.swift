@@ -1,0 +1,56 @@
+package import Postgres
+
+/// A queue: what waits and runs in it, and what people have set for it.
+package struct QueueStatus: Sendable, Hashable {
+    package let name: String
+    /// Pending, due or not.
+    package let depth: Int
+    /// Pending and due.
+    package let due: Int
+    /// Since when the one that waits longest has been due.
+    package let oldestDueAt: Timestamp?
+    package let processing: Int
+    package let pausedAt: Timestamp?
+    package let pausedBy: String?
+    /// Most jobs at once over all processes; `nil` for no cap.
+    package let maxRunning: Int?
+    package let asOf: Timestamp
+}
+
+extension JobStore {
+    /// Every queue that is known, or in which something waits or runs, by name. Relies on `jobs_due` and
+    /// `jobs_processing`. Jobs without a workspace are left out: they never run.
+    package func queues() async throws(PostgresError) -> [QueueStatus] {
+        let rows = try await pool.query(
+            """
+            /* jobworker:queues */
+            WITH waiting AS (
+                SELECT coalesce(job_queue, 'default') AS name, count(*) AS depth,
+                       count(*) FILTER (WHERE due_at <= clock_timestamp()) AS due,
+                       min(due_at) FILTER (WHERE due_at <= clock_timestamp()) AS oldest_due_at
+                FROM (SELECT job_queue, greatest(created_at, scheduled_for, next_retry_at) AS due_at
+                      FROM public.jobs WHERE status = 'pending' AND workspace_id IS NOT NULL) AS pending
+                GROUP BY 1
+            ),
+            running AS (
+                SELECT coalesce(job_queue, 'default') AS name, count(*) AS processing
+                FROM public.jobs WHERE status = 'processing' AND workspace_id IS NOT NULL
+                GROUP BY 1
+            )
+            SELECT name, coalesce(depth, 0) AS depth, coalesce(due, 0) AS due, oldest_due_at,
+                   coalesce(processing, 0) AS processing, paused_at, paused_by, max_running, clock_timestamp() AS as_of
+            FROM waiting FULL JOIN running USING (name) FULL JOIN public.job_queues USING (name)
+            ORDER BY name
+            """)
+        var queues: [QueueStatus] = []
+        for row in rows {
+            queues.append(
+                QueueStatus(
+                    name: try row.decode("name"), depth: try row.decode("depth"), due: try row.decode("due"),
+                    oldestDueAt: try row.decodeIfPresent("oldest_due_at"), processing: try row.decode("processing"),
+                    pausedAt: try row.decodeIfPresent("paused_at"), pausedBy: try row.decodeIfPresent("paused_by"),
+                    maxRunning: try row.decodeIfPresent("max_running"), asOf: try row.decode("as_of")))
+        }
+        return queues
+    }
+}

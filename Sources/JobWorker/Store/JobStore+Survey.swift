@@ -1,0 +1,160 @@
+package import Postgres
+
+/// The server and the role under which the program came to it.
+package struct DatabaseSurvey: Sendable {
+    package var serverVersion = ""
+    /// As 150004.
+    package var serverVersionNumber = 0
+    package var database = ""
+    package var role = ""
+    package var isSuperuser = false
+    package var bypassesRowSecurity = false
+    /// Whether it has what the role `jobworker` was granted.
+    package var isWorker = false
+    /// Only a copy, which can't be written to.
+    package var isStandby = false
+    /// Tables of ours that belong to the role, or to one whose rights it has.
+    package var ownedTables: [String] = []
+    /// What the worker needs and the role may not do, as `SELECT on public.jobs`.
+    package var missingRights: [String] = []
+    /// Tables whose row security binds the role without a policy that lets the worker through.
+    package var closedTables: [String] = []
+
+    package init() {}
+}
+
+/// A transaction that keeps PostgreSQL from clearing away old row versions.
+package struct OldTransaction: Sendable {
+    /// A session's process, or the name of a transaction that was prepared.
+    package let who: String
+    /// Of a session; `prepared` otherwise.
+    package let application: String
+    package let age: Duration
+
+    package static let prepared = "prepared transaction"
+
+    package init(who: String, application: String, age: Duration) {
+        self.who = who
+        self.application = application
+        self.age = age
+    }
+}
+
+/// Rows of `jobs` that no worker touches.
+package struct OddJobs: Sendable, Hashable {
+    package let withoutWorkspace: Int
+    package let withoutStatus: Int
+    package let withUnknownStatus: Int
+    /// Some of the unknown ones.
+    package let unknownStatuses: [String]
+
+    package init(withoutWorkspace: Int, withoutStatus: Int, withUnknownStatus: Int, unknownStatuses: [String]) {
+        self.withoutWorkspace = withoutWorkspace
+        self.withoutStatus = withoutStatus
+        self.withUnknownStatus = withUnknownStatus
+        self.unknownStatuses = unknownStatuses
+    }
+}
+
+extension JobStore {
+    /// Looks at the server and at the rights of the role. Changes nothing, and works without any table of ours.
+    package func survey() async throws(PostgresError) -> DatabaseSurvey {
+        let rows = try await pool.query(
+            """
+            /* jobworker:survey */
+            WITH needed (name, rights) AS (
+                VALUES ('public.jobs', 'SELECT,INSERT,UPDATE,DELETE'), ('public.job_logs', 'SELECT,INSERT,DELETE'),
+                       ('public.job_audit', 'SELECT,INSERT'), ('public.job_queues', 'SELECT,INSERT,UPDATE,DELETE'),
+                       ('public.job_workers', 'SELECT,INSERT,UPDATE,DELETE'),
+                       ('public.job_dependencies', 'SELECT,INSERT'), ('public.job_schedules', 'SELECT,INSERT,UPDATE'),
+                       ('public.webhook_endpoints', 'SELECT,INSERT,UPDATE'),
+                       ('public.webhook_deliveries', 'SELECT,INSERT,UPDATE,DELETE'),
+                       ('public.dead_letter_queue', 'SELECT,INSERT,UPDATE'),
+                       ('public.workspace_settings', 'SELECT,INSERT,UPDATE'),
+                       ('public.enrichment_cache', 'SELECT,INSERT,UPDATE,DELETE'),
+                       ('public.rate_limits', 'SELECT,INSERT,UPDATE,DELETE'), ('public.workspaces', 'SELECT'),
+                       ('public.accounts', 'SELECT,UPDATE'), ('public.contacts', 'SELECT,UPDATE'),
+                       ('public.jobworker_migrations', 'SELECT')
+            ),
+            present AS (
+                SELECT needed.name, needed.rights, class.oid, class.relowner
+                FROM needed JOIN pg_catalog.pg_class AS class ON class.oid = to_regclass(needed.name)
+            )
+            SELECT current_setting('server_version') AS version,
+                   current_setting('server_version_num')::int AS version_number,
+                   current_database()::text AS database, current_user::text AS role, me.rolsuper, me.rolbypassrls,
+                   coalesce((SELECT pg_has_role(worker.oid, 'USAGE') FROM pg_catalog.pg_roles AS worker
+                             WHERE worker.rolname = 'jobworker'), false) AS is_worker,
+                   pg_is_in_recovery() AS is_standby,
+                   ARRAY(SELECT name FROM present
+                         WHERE name LIKE 'public.job%' AND pg_has_role(relowner, 'USAGE') ORDER BY name) AS owned,
+                   ARRAY(SELECT single || ' on ' || name
+                         FROM present, unnest(string_to_array(rights, ',')) AS single
+                         WHERE NOT has_table_privilege(oid, single) ORDER BY name, single) AS missing,
+                   ARRAY(SELECT name FROM present
+                         WHERE row_security_active(oid)
+                           AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS holder
+                                           WHERE policy.polrelid = present.oid AND policy.polpermissive
+                                             AND policy.polname LIKE 'jobworker\\_%'
+                                             AND CASE WHEN holder <> 0 THEN pg_has_role(holder, 'USAGE') END)
+                         ORDER BY name) AS closed
+            FROM pg_catalog.pg_roles AS me WHERE me.rolname = current_user
+            """)
+        guard let row = rows.first else { return DatabaseSurvey() }
+        var survey = DatabaseSurvey()
+        survey.serverVersion = try row.decode("version")
+        survey.serverVersionNumber = try row.decode("version_number")
+        survey.database = try row.decode("database")
+        survey.role = try row.decode("role")
+        survey.isSuperuser = try row.decode("rolsuper")
+        survey.bypassesRowSecurity = try row.decode("rolbypassrls")
+        survey.isWorker = try row.decode("is_worker")
+        survey.isStandby = try row.decode("is_standby")
+        survey.ownedTables = try row.decode("owned")
+        survey.missingRights = try row.decode("missing")
+        survey.closedTables = try row.decode("closed")
+        return survey
+    }
+
+    /// The oldest transaction that holds back VACUUM, if there is any. Of other roles' sessions only members of
+    /// `pg_read_all_stats` see something.
+    package func oldestTransaction() async throws(PostgresError) -> OldTransaction? {
+        let rows = try await pool.query(
+            """
+            /* jobworker:survey.transactions */
+            SELECT pid::text AS who, coalesce(application_name, '') AS application,
+                   extract(epoch FROM clock_timestamp() - xact_start)::float8 AS seconds
+            FROM pg_catalog.pg_stat_activity
+            WHERE backend_xmin IS NOT NULL AND xact_start IS NOT NULL AND pid <> pg_backend_pid()
+              AND datname = current_database()
+            UNION ALL
+            SELECT gid, \(OldTransaction.prepared), extract(epoch FROM clock_timestamp() - prepared)::float8
+            FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()
+            ORDER BY seconds DESC LIMIT 1
+            """)
+        guard let row = rows.first else { return nil }
+        return OldTransaction(
+            who: try row.decode("who"), application: try row.decode("application"),
+            age: .seconds(try row.decode("seconds", as: Double.self)))
+    }
+
+    /// Counts the rows that stay as the application left them. Reads the whole table.
+    package func oddJobs() async throws(PostgresError) -> OddJobs {
+        let known = JobStatus.allCases.map(\.rawValue)
+        let rows = try await pool.query(
+            """
+            /* jobworker:survey.odd_jobs */
+            SELECT count(*) FILTER (WHERE workspace_id IS NULL) AS without_workspace,
+                   count(*) FILTER (WHERE status IS NULL) AS without_status,
+                   count(*) FILTER (WHERE status <> ALL (\(known))) AS with_unknown_status,
+                   coalesce((array_agg(DISTINCT status::text) FILTER (WHERE status <> ALL (\(known))))[:5], '{}') AS unknown
+            FROM public.jobs
+            """)
+        guard let row = rows.first else {
+            return OddJobs(withoutWorkspace: 0, withoutStatus: 0, withUnknownStatus: 0, unknownStatuses: [])
+        }
+        return OddJobs(
+            withoutWorkspace: try row.decode("without_workspace"), withoutStatus: try row.decode("without_status"),
+            withUnknownStatus: try row.decode("with_unknown_status"), unknownStatuses: try row.decode("unknown"))
+    }
+}

@@ -1,0 +1,107 @@
+import ArgumentParser
+import Bench
+import FoundationEssentials
+import Settings
+
+/// `jobworker bench`: measures this machine and database.
+struct Benchmarks: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench", abstract: "Benchmarkss this machine and database.",
+        discussion: """
+            On the server that DATABASE_URL names, in a database of its own that it makes and drops: the login must be \
+            allowed to make databases.
+            """, subcommands: [LatencyCommand.self, IdleCommand.self])
+
+    struct Options: ParsableArguments {
+        @Option(help: ArgumentHelp("The configuration file.", valueName: "path"))
+        var config: String?
+
+        @Flag(help: "Prints JSON.")
+        var json = false
+
+        /// Runs `body` on a database of its own, and drops that whatever happens.
+        func withDatabase<Value>(_ body: (BenchDatabase) async throws -> Value) async throws -> Value {
+            let settings = try Configuration.load(Sources.ofProcess(file: config))
+            let url = settings[Catalog.databaseURL]?.withText { $0 } ?? ""
+            let database = try await BenchDatabase.create(connectionString: url)
+            do {
+                let value = try await body(database)
+                try await database.drop()
+                return value
+            } catch {
+                try? await database.drop()
+                throw error
+            }
+        }
+
+        func show(_ result: some Encodable, _ text: String) throws {
+            guard json else { return print(text) }
+            let encoder = JSONEncoder()
+            encoder.keyEncodingStrategy = .convertToSnakeCase
+            encoder.outputFormatting = [.sortedKeys]
+            print(String(decoding: try encoder.encode(result), as: UTF8.self))
+        }
+    }
+
+    struct LatencyCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "latency", abstract: "Time from an INSERT to the start of its job, on an idle worker.")
+
+        @OptionGroup var options: Options
+
+        @Option(help: "Jobs to insert, one after another.")
+        var jobs = 500
+
+        func validate() throws {
+            guard (1...1_000_000).contains(jobs) else { throw ValidationError("--jobs must be 1 to 1000000") }
+        }
+
+        func run() async throws {
+            let result = try await options.withDatabase { try await LatencyBench(database: $0, jobs: jobs).run() }
+            try options.show(
+                result,
+                """
+                INSERT to start of the job, \(jobs) jobs, idle worker
+                  p50 \(shown(result.milliseconds.p50)) ms   p95 \(shown(result.milliseconds.p95)) ms   \
+                p99 \(shown(result.milliseconds.p99)) ms   max \(shown(result.milliseconds.max)) ms
+                  processor time \(shown(result.cpuSecondsPer1000Jobs)) s per 1000 jobs, peak memory \
+                \(shown(result.peakMegabytes)) MB
+                """)
+        }
+    }
+
+    struct IdleCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "idle", abstract: "What a worker without jobs uses, and how soon it is ready.")
+
+        @OptionGroup var options: Options
+
+        @Option(help: "Starts of the worker.")
+        var starts = 5
+
+        func validate() throws {
+            guard (1...100).contains(starts) else { throw ValidationError("--starts must be 1 to 100") }
+        }
+
+        func run() async throws {
+            let result = try await options.withDatabase {
+                try await IdleBench(database: $0, program: ownProgram(), starts: starts).run()
+            }
+            try options.show(
+                result,
+                """
+                Idle worker, \(starts) starts
+                  start to READY=1: median \(shown(result.startToReadyMilliseconds.p50)) ms, \
+                most \(shown(result.startToReadyMilliseconds.max)) ms
+                  resident memory \(shown(result.residentMegabytes)) MB, processor \(shown(result.cpuPercent)) % of a core
+                """)
+        }
+    }
+}
+
+/// With two decimals.
+private func shown(_ value: Double) -> String {
+    let hundredths = Int((value * 100).rounded())
+    let fraction = hundredths % 100
+    return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import Console
+import FoundationEssentials
+import JobWorker
+
+struct JobsLogs: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "logs", abstract: "Prints the log of a job, oldest row first.")
+
+    @Argument(help: "The job's id.")
+    var id: UUID
+
+    @Flag(name: .shortAndLong, help: "Go on with new rows until the job has ended.")
+    var follow = false
+
+    @Option(
+        name: .customLong("tail"),
+        help: ArgumentHelp("Begin with so many of the newest rows, 0 to 10000.", valueName: "n"))
+    var last = 1000
+
+    @Option(help: ArgumentHelp("The lowest level to print.", valueName: "level"))
+    var level = JobLogLevel.debug
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        guard (0...10_000).contains(last) else { throw ValidationError("--tail must be from 0 to 10000.") }
+    }
+
+    @MainActor func run() async throws {
+        let store = try common.session().store
+        if follow {
+            try await untilInterrupted { try await follow(store) }
+        } else {
+            let rows = try await store.lastLogs(of: id, level: level, limit: last)
+            if rows.isEmpty, try await store.jobs(withIDs: [id]).isEmpty { throw JobChangeRefusal.notFound(id) }
+            common.printer.show(LogView(rows))
+        }
+    }
+
+    @MainActor private func follow(_ store: JobStore) async throws {
+        let printer = common.printer
+        let ended = try await LogFollowing(store, job: id, level: level).run(last: last) { rows in
+            rows.forEach { printer.stream(LogLine($0)) }
+            return printer.isOpen
+        }
+        if let ended { printer.remark(EndedLine(ended)) }
+    }
+}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Console
+import FoundationEssentials
+import JobWorker
+
+/// Jobs to change: named ones, or all that a filter means.
+struct ChangeOptions: ParsableArguments {
+    @Argument(help: "Ids of jobs.")
+    var ids: [UUID] = []
+
+    @OptionGroup var filter: FilterOptions
+
+    @Flag(help: "Don't ask before changing all jobs that the options mean.")
+    var yes = false
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        guard ids.isEmpty || filter.filter.isEverything else {
+            throw ValidationError("Name jobs, or give options that mean some.")
+        }
+    }
+
+    @MainActor func run(_ action: JobChanging.Action) async throws {
+        let changing = JobChanging(action, try common.session(), common.printer)
+        if ids.isEmpty {
+            try await changing.run(filter.filter, isConfirmed: yes)
+        } else {
+            try await changing.run(ids)
+        }
+    }
+}

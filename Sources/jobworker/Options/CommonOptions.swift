@@ -1,0 +1,18 @@
+import ArgumentParser
+import Console
+import Settings
+
+/// What every command takes. Secrets have no flag: a command line can be seen by every user of the machine.
+struct CommonOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Configuration file, in place of \(Sources.filePathDefault).", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Print JSON: one document, or a line each for streams.")
+    var json = false
+
+    var sources: Sources { .ofProcess(file: config) }
+
+    @MainActor var printer: Printer { Printer(isJSON: json) }
+
+    func session() throws -> Session { try Session(sources) }
+}

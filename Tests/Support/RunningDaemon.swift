@@ -1,0 +1,108 @@
+package import Development
+import FoundationEssentials
+import Glibc
+import HTTPClient
+import JobWorker
+import Postgres
+
+/// A `jobworker run` of its own process, with a stand-in for systemd.
+package final class RunningDaemon: Sendable {
+    package static let token = "a-token-of-the-tests-with-32-bytes"
+
+    package let directory: String
+    package let workerID: String
+    package let notify: NotifySocket
+    private let process: TiedProcess
+    private let client = Client()
+
+    package var socketPath: String { directory + "/worker.sock" }
+    package var logPath: String { directory + "/log" }
+    package var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
+
+    /// Starts it; returns before it is ready.
+    /// - Parameters:
+    ///   - database: A connection string.
+    ///   - directory: To take over from an earlier daemon; otherwise a new folder.
+    package init(
+        database: String, directory: String? = nil, environment: [String: String] = [:], arguments: [String] = []
+    ) throws {
+        let number = String(UInt32.random(in: .min ... .max), radix: 36)
+        self.directory = directory ?? "/tmp/jobworker-e2e-\(getpid())-\(number)"
+        workerID = "e2e-\(number)"
+        try FileManager.default.createDirectory(atPath: self.directory, withIntermediateDirectories: true)
+        notify = try NotifySocket(path: "\(self.directory)/notify-\(number)")
+        var variables = [
+            "DATABASE_URL": database, "RUNTIME_DIRECTORY": self.directory, "NOTIFY_SOCKET": notify.path,
+            "WORKER_ID": workerID, "WORKER_INSTANCE": "e2e", "WORKER_DIAGNOSTIC_JOBS": "true",
+            "WORKER_SECRET_TOKEN": RunningDaemon.token, "WORKER_LOG_FORMAT": "json",
+        ]
+        variables.merge(environment) { $1 }
+        process = TiedProcess(
+            [BuiltProgram.path("jobworker"), "run"] + arguments, environment: variables,
+            log: "\(self.directory)/log")
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    package static func start(
+        _ database: TestDatabase, directory: String? = nil, environment: [String: String] = [:]
+    ) async throws -> RunningDaemon {
+        let daemon = try RunningDaemon(
+            database: database.server.connectionString(database: database.name, role: TestDatabase.workerRole),
+            directory: directory, environment: environment)
+        try await daemon.waitUntilReady()
+        return daemon
+    }
+
+    package func waitUntilReady() async throws {
+        guard await notify.wait(within: .seconds(60), for: { $0 == "READY=1" }) != nil else {
+            throw DevelopmentError("not ready; its log:\n\(log)")
+        }
+    }
+
+    package func send(_ signal: TiedProcess.StopSignal) { process.send(signal) }
+
+    /// Waits for its end.
+    @discardableResult
+    package func ended() async -> Int32? { await process.ended() }
+
+    package func stop() async {
+        process.send(.terminate)
+        await process.ended()
+        await client.shutdown()
+    }
+
+    /// The number of the process itself, as it told the database.
+    package func processID(in database: TestDatabase) async throws -> Int32 {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline {
+            if let pid: Int = try await database.value("SELECT pid FROM public.job_workers WHERE id = \(workerID)") {
+                return Int32(pid)
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        throw DevelopmentError("\(workerID) is not in the table of workers")
+    }
+
+    /// Sends a request over the Unix socket.
+    package func request(
+        _ method: String, _ path: String, token: String? = nil, body: [UInt8]? = nil, timeout: Duration = .seconds(30)
+    ) async throws -> (status: Int, body: String) {
+        let response = try await client.send(
+            Request(
+                method: method, url: "http://worker\(path)",
+                headers: token.map { [("Authorization", "Bearer \($0)")] } ?? [], body: body, timeout: timeout,
+                unixSocketPath: socketPath))
+        return (response.status, String(decoding: response.body, as: UTF8.self))
+    }
+}
+
+/// Runs a program to its end.
+package func runProgram(
+    _ command: [String], environment: [String: String] = [:]
+) async -> (status: Int32, output: String) {
+    let process = TiedProcess(command, environment: environment)
+    var output = ""
+    for await line in process.lines { output += line + "\n" }
+    return (await process.ended() ?? -1, output)
+}

@@ -1,0 +1,122 @@
+@testable import ControlPlane
+@testable import JobWorker
+import Logging
+import ServiceLifecycle
+import Testing
+
+/// The end of the server, as a service among others.
+@Suite(.timeLimit(.minutes(1)))
+struct DrainTests {
+    private static let poll =
+        "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 0\r\n\r\n"
+
+    @Test func `it answers until the worker has ended, then closes what is idle and lets the rest finish`() async throws
+    {
+        let (polls, reportPoll) = AsyncStream<Void>.makeStream()
+        let (pollEnd, endPoll) = AsyncStream<Void>.makeStream()
+        let worker = FakeWorker { _ in
+            reportPoll.yield()
+            for await _ in pollEnd { break }
+            return PollReport()
+        }
+        let (workerEnd, endWorker) = AsyncStream<Void>.makeStream()
+        let (bound, reportBound) = AsyncStream<[BoundAddress]>.makeStream()
+        let (draining, reportDraining) = AsyncStream<Void>.makeStream()
+        let group = serviceGroup([
+            server(worker, limits: HTTPLimits()) { reportBound.yield($0) },
+            WorkerService(worker: worker, end: workerEnd) { reportDraining.yield() },
+        ])
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let address = try #require(await bound.first { _ in true }?.first)
+            let idle = try await RawConnection(to: address)
+            await idle.send("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(await idle.receive(until: "}").hasPrefix("HTTP/1.1 200 "))
+            let busy = try await RawConnection(to: address)
+            await busy.send(Self.poll)
+            for await _ in polls { break }
+
+            await group.triggerGracefulShutdown()
+            for await _ in draining { break }
+            // The worker is still there, and so is the server.
+            await idle.send("GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+            let answer = await idle.receive(until: "}")
+            #expect(answer.hasPrefix("HTTP/1.1 503 "))
+            #expect(answer.contains(#""code":"draining""#))
+            let late = try await RawConnection(to: address)
+            await late.send("GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(await late.receive(until: #""worker_id":"worker-1"}"#).contains(#""status":"degraded""#))
+
+            endWorker.yield()
+            #expect(await idle.receiveAll() == "")
+            #expect(await late.receiveAll() == "")
+            await #expect(throws: SocketFailure.self) { try await RawConnection(to: address) }
+            endPoll.yield()
+            #expect(await busy.receiveAll().hasPrefix("HTTP/1.1 200 "))
+            try await tasks.waitForAll()
+        }
+    }
+
+    @Test func `a request that doesn't end is cut off after the time for stopping`() async throws {
+        let (polls, reportPoll) = AsyncStream<Void>.makeStream()
+        let (pollEnd, endPoll) = AsyncStream<Void>.makeStream()
+        let worker = FakeWorker { _ in
+            reportPoll.yield()
+            for await _ in pollEnd { break }
+            return PollReport()
+        }
+        var limits = HTTPLimits()
+        limits.stopTimeout = .milliseconds(100)
+        let (bound, reportBound) = AsyncStream<[BoundAddress]>.makeStream()
+        let group = serviceGroup([server(worker, limits: limits) { reportBound.yield($0) }])
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let address = try #require(await bound.first { _ in true }?.first)
+            let busy = try await RawConnection(to: address)
+            await busy.send(Self.poll)
+            for await _ in polls { break }
+            await group.triggerGracefulShutdown()
+            #expect(await busy.receiveAll() == "")
+            endPoll.yield()
+            try await tasks.waitForAll()
+        }
+    }
+
+    private func server(
+        _ worker: FakeWorker, limits: HTTPLimits, onListening: @escaping @Sendable ([BoundAddress]) -> Void
+    ) -> ControlPlaneServer {
+        let service = ServiceIdentity(region: "", environment: "", version: "")
+        return ControlPlaneServer(
+            listeningOn: [.tcp(host: "127.0.0.1", port: 0)],
+            routes: RouteTable(
+                HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes),
+            authentication: Authentication(
+                operators: ControlPlaneUnderTest.operators([(nil, ControlPlaneUnderTest.token)])),
+            limits: limits, logger: silent, onListening: { onListening($0) })
+    }
+
+    private func serviceGroup(_ services: [any Service]) -> ServiceGroup {
+        ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: services.map {
+                    ServiceGroupConfiguration.ServiceConfiguration(
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup)
+                }, logger: silent))
+    }
+
+    private var silent: Logger { Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }) }
+}
+
+/// Drains from the shutdown on until the test ends it.
+private struct WorkerService: Service {
+    let worker: FakeWorker
+    let end: AsyncStream<Void>
+    let onDraining: @Sendable () -> Void
+
+    func run() async throws {
+        try await gracefulShutdown()
+        worker.state.update { $0.phase = .draining }
+        onDraining()
+        for await _ in end { break }
+    }
+}
