@@ -134,7 +134,8 @@ struct ApolloClient: Sendable {
         guard response.header("Content-Type")?.lowercased().contains("html") != true, !text.hasPrefix("<") else {
             return "a web page"
         }
-        return text.split(whereSeparator: \.isNewline).first.flatMap { String($0).cleaned }.map(discreet) ?? "no message"
+        return text.split(whereSeparator: \.isNewline).first.flatMap { String($0).cleaned }.map(discreet)
+            ?? "no message"
     }
 
     private static func document(_ response: Response) -> JSONValue? {

@@ -14,7 +14,8 @@ struct AccountPayload: Sendable, Hashable {
         domain = try fields.text("domain").map { text throws(JobFailure) in
             guard let domain = CompanyDomain.normalized(text) else {
                 throw .permanent(
-                    "Invalid payload: 'domain' is not a domain such as example.com: \(text.withoutPersonalData.prefix(100))")
+                    "Invalid payload: 'domain' is not a domain such as example.com: \(text.withoutPersonalData.prefix(100))"
+                )
             }
             return domain
         }

@@ -17,7 +17,9 @@ extension String {
         return result + (word.isPersonal ? "•••" : word)
     }
 
-    private static let wordEnds: Set<Character> = ["\"", "'", "`", "<", ">", "(", ")", "[", "]", "{", "}", ",", ";", "=", "&"]
+    private static let wordEnds: Set<Character> = [
+        "\"", "'", "`", "<", ">", "(", ")", "[", "]", "{", "}", ",", ";", "=", "&",
+    ]
 
     private var isPersonal: Bool {
         let text = lowercased()

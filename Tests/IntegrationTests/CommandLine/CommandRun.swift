@@ -17,7 +17,8 @@ struct CommandRun {
 
     /// A line for bash, with the same environment.
     static func shell(_ line: String, database: TestDatabase) async throws -> CommandRun {
-        try await run("/bin/bash", ["-c", line], environment: environment(database, TestDatabase.workerRole), input: "")
+        try await run(
+            "/bin/bash", ["-c", line], environment: environment(database, TestDatabase.workerRole), input: "")
     }
 
     /// - Parameters:
@@ -52,7 +53,9 @@ struct CommandRun {
     private static func run(
         _ program: String, _ arguments: [String], environment: [String: String], input: String
     ) async throws -> CommandRun {
-        let custom = Dictionary(environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) }) { first, _ in first }
+        let custom = Dictionary(environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) }) { first, _ in
+            first
+        }
         let result = try await Subprocess.run(
             .name("env"), arguments: Arguments([program] + arguments), environment: .custom(custom),
             input: .string(input), output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))

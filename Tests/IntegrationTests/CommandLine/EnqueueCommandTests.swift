@@ -20,11 +20,13 @@ import Testing
     @Test func `a job is added as described, and its id printed`() async throws {
         let id = try added(
             try await enqueue(
-                "report", "--payload", "{\"n\": 12345678901234567890.10}", "--queue", "imports", "--priority", "-7", "--at",
+                "report", "--payload", "{\"n\": 12345678901234567890.10}", "--queue", "imports", "--priority", "-7",
+                "--at",
                 "2030-01-02T03:04:05Z", "--max-attempts", "2", "--timeout", "15m", "--unique-key", "k"))
         let job = try await database.job(id)
         #expect(job.queue == "imports" && job.priority == -7 && job.maxAttempts == 2 && job.uniqueKey == "k")
-        #expect(job.scheduledFor?.description == "2030-01-02T03:04:05.000Z" && job.insertedBy == TestDatabase.workerRole)
+        #expect(
+            job.scheduledFor?.description == "2030-01-02T03:04:05.000Z" && job.insertedBy == TestDatabase.workerRole)
         let payload = try await database.value("SELECT payload::text FROM public.jobs", as: String.self)
         #expect(payload == "{\"n\": 12345678901234567890.10}")
         #expect(try await database.value("SELECT timeout_seconds FROM public.jobs", as: Int.self) == 900)

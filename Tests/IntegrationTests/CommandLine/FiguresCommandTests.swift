@@ -27,7 +27,8 @@ import Testing
         #expect(json["statuses"]?["completed"] == 5)
         let queues = try #require(json["queues"]?.array)
         #expect(queues.map { $0["name"]?.string } == ["default", "imports"])
-        #expect(queues[0]["due"] == 1 && queues[0]["processing"] == 1 && queues[1]["due"] == 0 && queues[1]["depth"] == 1)
+        #expect(
+            queues[0]["due"] == 1 && queues[0]["processing"] == 1 && queues[1]["due"] == 0 && queues[1]["depth"] == 1)
         #expect((json["oldest_due_ms"]?.double ?? 0) >= 100_000)
         #expect(json["unserved"]?.array?.count == 2)
     }

@@ -20,7 +20,8 @@ import Testing
         #expect(try await jobs("cancel", id.text).status == 0)
         #expect(try await jobs("delete", id.text).status == 0)
         #expect(try await database.count("true") == 0)
-        let audit = try await database.query("SELECT action, actor, via, workspace_id FROM public.job_audit ORDER BY id")
+        let audit = try await database.query(
+            "SELECT action, actor, via, workspace_id FROM public.job_audit ORDER BY id")
         let actions = try audit.map { try $0.decode("action", as: String.self) }
         #expect(actions == ["job.cancel", "job.retry", "job.cancel", "job.delete"])
         for row in audit {

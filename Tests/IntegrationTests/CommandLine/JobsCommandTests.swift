@@ -43,13 +43,17 @@ import Testing
         let other = try await database.insertWorkspace()
         let wanted = try await database.insertJob(
             "report", status: .failed, queue: "imports", createdAgo: .seconds(7200), errorMessage: "Apollo 100% DOWN_")
-        try await database.insertJob("report", status: .failed, workspace: other, queue: "imports", createdAgo: .seconds(7200))
+        try await database.insertJob(
+            "report", status: .failed, workspace: other, queue: "imports", createdAgo: .seconds(7200))
         try await database.insertJob("report", status: .failed, queue: nil, createdAgo: .seconds(7200))
         try await database.insertJob("noop", status: .failed, queue: "imports", createdAgo: .seconds(7200))
         try await database.insertJob("report", queue: "imports", createdAgo: .seconds(7200))
         try await database.insertJob("report", status: .failed, queue: "imports")
         let workspace = TestDatabase.workspace.text
-        let filter = ["--workspace", workspace, "--queue", "imports", "--type", "report", "--status", "failed", "--older-than", "1h"]
+        let filter = [
+            "--workspace", workspace, "--queue", "imports", "--type", "report", "--status", "failed", "--older-than",
+            "1h",
+        ]
         #expect(
             try ids(try await CommandRun.of(arguments: ["jobs", "list", "--json"] + filter, database: database))
                 == [wanted.text])
@@ -65,14 +69,16 @@ import Testing
         let id = try await database.insertJob(status: .processing, payload: "{\"n\": 1.10}")
         let run = try await jobs("show", id.text, "--json")
         let columns = try await database.query(
-            "SELECT column_name::text AS name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'jobs'")
+            "SELECT column_name::text AS name FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 'jobs'"
+        )
         let shown = try #require(try run.json()["job"]?.object)
         for column in columns { #expect(shown[try column.decode("name")] != nil, "\(column.texts)") }
         #expect(run.output.contains("{\"n\": 1.10}"))
     }
 
     @Test func `what a job's text holds can't steer the terminal`() async throws {
-        let id = try await database.insertJob("a\u{1B}[2Jb", status: .failed, errorMessage: "x\u{1B}]0;evil\u{7}\u{9B}2J")
+        let id = try await database.insertJob(
+            "a\u{1B}[2Jb", status: .failed, errorMessage: "x\u{1B}]0;evil\u{7}\u{9B}2J")
         try await database.query(
             "INSERT INTO public.job_logs (job_id, log_level, message) VALUES (\(id), 'info', \("l\u{1B}[31m"))")
         for arguments in [["list"], ["show", id.text], ["logs", id.text], ["wait", id.text], ["watch", id.text]] {
@@ -85,7 +91,8 @@ import Testing
     @Test func `a log comes oldest first, from a level on`() async throws {
         let id = try await database.insertJob()
         for level in ["debug", "info", "warn", "warning", "error"] {
-            try await database.query("INSERT INTO public.job_logs (job_id, log_level, message) VALUES (\(id), \(level), \(level))")
+            try await database.query(
+                "INSERT INTO public.job_logs (job_id, log_level, message) VALUES (\(id), \(level), \(level))")
         }
         let all = try await jobs("logs", id.text, "--json").json()["logs"]?.array?.compactMap { $0["message"]?.string }
         #expect(all == ["debug", "info", "warn", "warning", "error"])

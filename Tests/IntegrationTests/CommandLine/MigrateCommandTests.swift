@@ -11,7 +11,8 @@ struct MigrateCommandTests {
         #expect(run.status == 0)
         #expect(run.output.contains("0001_roles") && run.output.contains("Row policies that would be replaced"))
         #expect(try await database.count("schemaname = 'public'", of: "pg_policies") == policies)
-        #expect(try await database.value("SELECT to_regclass('public.jobworker_migrations')::text", as: String.self) == nil)
+        #expect(
+            try await database.value("SELECT to_regclass('public.jobworker_migrations')::text", as: String.self) == nil)
         let json = try await CommandRun.of("migrate", "--dry-run", "--json", database: database).json()
         #expect(json["migrations"]?.array?.allSatisfy { $0["state"]?.string == "pending" } == true)
         #expect(json["replaced_policies"]?.array?.isEmpty == false)

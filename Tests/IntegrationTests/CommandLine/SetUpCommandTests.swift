@@ -29,7 +29,8 @@ struct SetUpCommandTests {
 
     @Test(.database()) func `row security without a policy for the worker is a failure`() async throws {
         let database = TestDatabase.current
-        try await database.run("DROP POLICY jobworker_worker ON public.jobs; REVOKE DELETE ON public.jobs FROM jobworker")
+        try await database.run(
+            "DROP POLICY jobworker_worker ON public.jobs; REVOKE DELETE ON public.jobs FROM jobworker")
         let run = try await CommandRun.of("doctor", database: database)
         #expect(run.status == 1)
         #expect(run.output.contains("hides every row of public.jobs") && run.output.contains("DELETE on public.jobs"))

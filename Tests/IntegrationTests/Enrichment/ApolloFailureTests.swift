@@ -51,12 +51,15 @@ import Testing
             domain: "error-422.test", status: "failed", message: "Apollo refused the request (status 422): Status 422",
             stack: "Apollo 422: Status 422"),
         // Tried again.
-        Expectation(domain: "error-429.test", message: "Rate limit exceeded at Apollo: Status 429", stack: "Apollo 429: Status 429"),
+        Expectation(
+            domain: "error-429.test", message: "Rate limit exceeded at Apollo: Status 429",
+            stack: "Apollo 429: Status 429"),
         Expectation(
             domain: "error500.test", message: "Apollo answered with an error (status 500).",
             stack: "Apollo 500: Internal Server Error"),
         Expectation(
-            domain: "error-503.test", message: "Apollo answered with an error (status 503).", stack: "Apollo 503: Status 503"),
+            domain: "error-503.test", message: "Apollo answered with an error (status 503).",
+            stack: "Apollo 503: Status 503"),
         Expectation(
             domain: "html.test", message: "Apollo's answer could not be read: JSON was expected, not text/html",
             stack: "Apollo: JSON was expected, not text/html"),
@@ -107,11 +110,12 @@ import Testing
     }
 
     /// 401 comes as plain text for companies and as JSON for people.
-    @Test(arguments: [
-        ("bad", keyRejected, "Apollo 401: Invalid access credentials."),
-        ("forbidden", planLacks, "Apollo 403: api/v1/$endpoint is not accessible with this api_key"),
-        ("broke", creditsUsedUp, "Apollo: You have insufficient credits to perform this action"),
-    ], Kind.allCases)
+    @Test(
+        arguments: [
+            ("bad", keyRejected, "Apollo 401: Invalid access credentials."),
+            ("forbidden", planLacks, "Apollo 403: api/v1/$endpoint is not accessible with this api_key"),
+            ("broke", creditsUsedUp, "Apollo: You have insufficient credits to perform this action"),
+        ], Kind.allCases)
     func `a key that Apollo refuses is for an admin to mend`(
         refusal: (answers: String, message: String, stack: String), kind: Kind
     ) async throws {

@@ -60,7 +60,7 @@ import Testing
     @Test func `all spellings of a page at LinkedIn are one entry`() async throws {
         let scene = try await EnrichmentScene()
         for address in [
-            "https://www.LinkedIn.example.com/in/Ines-Example/?utm=1", "linkedin.example.com/in/ines-example",
+            "HTTPS://WWW.LinkedIn.example.com/in/Ines-Example/?utm=1", "linkedin.example.com/in/ines-example",
             "http://linkedin.example.com/in/ines-example#about",
         ] {
             let row = try await database.insertContact(email: nil, linkedIn: address)
@@ -69,7 +69,8 @@ import Testing
             #expect(try await database.job(job).status == "completed")
         }
         #expect(try await scene.requests() == 1)
-        #expect(try await cached("lookup_value = 'https://linkedin.example.com/in/ines-example' AND hit_count = 2") == 1)
+        #expect(
+            try await cached("lookup_value = 'https://linkedin.example.com/in/ines-example' AND hit_count = 2") == 1)
     }
 
     @Test(arguments: Kind.allCases)

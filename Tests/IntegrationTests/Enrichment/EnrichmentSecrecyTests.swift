@@ -66,11 +66,14 @@ import Testing
         let base64 = Data(scene.key.utf8).base64EncodedString()
         for table in tables {
             for secret in [scene.key, base64] {
-                #expect(try await database.count("found::text LIKE '%\(secret)%'", of: "\(table) AS found") == 0, "\(table)")
+                #expect(
+                    try await database.count("found::text LIKE '%\(secret)%'", of: "\(table) AS found") == 0, "\(table)"
+                )
             }
             // Even encrypted, it is in the settings alone.
             if table != "public.workspace_settings" {
-                #expect(try await database.count("found::text LIKE '%v1:test:%'", of: "\(table) AS found") == 0, "\(table)")
+                #expect(
+                    try await database.count("found::text LIKE '%v1:test:%'", of: "\(table) AS found") == 0, "\(table)")
             }
         }
         let lines = record.lines
@@ -86,7 +89,8 @@ import Testing
         try await run(scene, logger: record.logger)
         for word in ["kim.canary", "kim-canary", "linkedin.example"] {
             for table in ["public.job_logs", "public.job_audit", "public.rate_limits", "public.job_workers"] {
-                #expect(try await database.count("found::text LIKE '%\(word)%'", of: "\(table) AS found") == 0, "\(table)")
+                #expect(
+                    try await database.count("found::text LIKE '%\(word)%'", of: "\(table) AS found") == 0, "\(table)")
             }
             #expect(
                 try await database.count(

@@ -38,7 +38,8 @@ import Testing
                 "technologies": [
                     "Databases": ["PostgreSQL"], "Load Balancers": ["Nginx"], "Marketing Automation": ["HubSpot"],
                 ],
-                "linkedin_url": "https://www.linkedin.example.com/company/nordlicht-freight", "linkedin_id": "900100200",
+                "linkedin_url": "https://www.linkedin.example.com/company/nordlicht-freight",
+                "linkedin_id": "900100200",
                 "twitter_url": "https://twitter.example.com/nordlichtfreight",
                 "facebook_url": "https://facebook.example.com/nordlichtfreight",
             ])
@@ -160,7 +161,8 @@ import Testing
         let contact = try await database.insertContact(
             "I. Example", email: nil, linkedIn: "https://www.linkedin.example.com/in/ines-example")
         try await database.query(
-            "UPDATE public.contacts SET do_not_contact = true, status = 'archived', job_title = 'Stored', country = 'SE'")
+            "UPDATE public.contacts SET do_not_contact = true, status = 'archived', job_title = 'Stored', country = 'SE'"
+        )
         var expected = try await scene.row(.contact, contact)
         let job = try await scene.enqueue(.contact, contact)
         try await scene.run(job)
@@ -210,7 +212,8 @@ import Testing
         #expect(try await scene.creditsUsed() == 42)
         #expect(
             try await database.count(
-                "last_enrichment_at BETWEEN now() - interval '5 minutes' AND now()", of: "public.workspace_settings") == 1)
+                "last_enrichment_at BETWEEN now() - interval '5 minutes' AND now()", of: "public.workspace_settings")
+                == 1)
         #expect(try await scene.isEnriched(kind, row))
     }
 
@@ -225,7 +228,8 @@ import Testing
         #expect(updated?.metadata?["fields_enriched"] == (try await scene.result(job)["fields_enriched"]))
         #expect(
             logs.dropLast().map(\.message) == [
-                "Attempt 1 of 5 started", "Cache miss", "Apollo found a match and charged for it", "\(kind.name) updated",
+                "Attempt 1 of 5 started", "Cache miss", "Apollo found a match and charged for it",
+                "\(kind.name) updated",
             ])
         #expect(logs.last?.message.hasPrefix("Completed in ") == true)
         try await scene.expectDiscreet(job)

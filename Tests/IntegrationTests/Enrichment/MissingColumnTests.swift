@@ -31,9 +31,9 @@ import Testing
             #expect(
                 worker.state.snapshot.unservedTypes == [
                     kind.jobType: """
-                        \(kind.jobType) not served: the database lacks, or hides from this role, \(column). Run \
-                        'jobworker migrate', or add them.
-                        """
+                    \(kind.jobType) not served: the database lacks, or hides from this role, \(column). Run \
+                    'jobworker migrate', or add them.
+                    """
                 ])
         }
         #expect(try await database.job(otherJob).status == "completed")

@@ -156,7 +156,8 @@ import Testing
         let report = try await database.pool.withConnection { connection in
             _ = try await connection.query("BEGIN")
             _ = try await connection.query(
-                "UPDATE public.workspace_settings SET apollo_api_key_encrypted = \(mine) WHERE workspace_id = \(chosen)")
+                "UPDATE public.workspace_settings SET apollo_api_key_encrypted = \(mine) WHERE workspace_id = \(chosen)"
+            )
             let running = Task { try await rotation.run() }
             // It has read the old value and waits for the row.
             try await database.waitUntil(

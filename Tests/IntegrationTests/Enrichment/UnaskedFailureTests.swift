@@ -78,12 +78,15 @@ import Testing
         try await expectFailed(job, Self.enterAgain, stack: "the stored API key can't be decrypted")
     }
 
-    @Test(arguments: Kind.allCases, [
-        ("{}", "Missing $id"), (#"{"$id": null}"#, "Missing $id"), (#"{"$id": ""}"#, "Missing $id"),
-        (#"{"$id": "not-a-uuid"}"#, "Invalid payload: '$id' is not a UUID"),
-        (#"{"$id": 17}"#, "Invalid payload: '$id' must be text"),
-        ("[]", "Invalid payload: a JSON object is expected"), ("null", "Invalid payload: a JSON object is expected"),
-    ])
+    @Test(
+        arguments: Kind.allCases,
+        [
+            ("{}", "Missing $id"), (#"{"$id": null}"#, "Missing $id"), (#"{"$id": ""}"#, "Missing $id"),
+            (#"{"$id": "not-a-uuid"}"#, "Invalid payload: '$id' is not a UUID"),
+            (#"{"$id": 17}"#, "Invalid payload: '$id' must be text"),
+            ("[]", "Invalid payload: a JSON object is expected"),
+            ("null", "Invalid payload: a JSON object is expected"),
+        ])
     func `a payload without a usable id is named as the fault`(
         kind: Kind, payload: (text: String, message: String)
     ) async throws {
