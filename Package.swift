@@ -163,6 +163,10 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
             swiftSettings: swiftSettings),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient", logging],
+            swiftSettings: swiftSettings),
     ]
 )
 
