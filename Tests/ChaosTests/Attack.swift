@@ -18,7 +18,7 @@ struct Attack: AsyncParsableCommand {
     var workers = 4
 
     @Option(help: "Jobs a second.")
-    var rate = 25.0
+    var rate = 20.0
 
     @Option(help: "Mean seconds between two faults.")
     var pause = 1.0

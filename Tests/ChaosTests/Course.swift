@@ -4,7 +4,7 @@ struct Course: Sendable {
     var seed: UInt64 = 1
     var workers = 4
     /// Jobs a second, all clients together.
-    var rate = 25.0
+    var rate = 20.0
     /// Mean time between two faults.
     var faultPause = Duration.milliseconds(1000)
     var slots = 8

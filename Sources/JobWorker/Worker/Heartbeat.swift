@@ -16,13 +16,14 @@ struct Heartbeat: Sendable {
     private static let tick = Duration.milliseconds(500)
 
     /// A run is stopped when a quarter of its lease is left and the database hasn't confirmed it.
-    private var confirmedWithin: Duration { staleAfter * 3 / 4 }
+    static func confirmedWithin(_ staleAfter: Duration) -> Duration { staleAfter * 3 / 4 }
 
     func run() async {
         var nextBeat = ContinuousClock.now + interval
         while !Task.isCancelled {
             let now = ContinuousClock.now
-            let overdue = running.overdue(now: now, confirmedWithin: confirmedWithin, grace: grace)
+            let overdue = running.overdue(
+                now: now, confirmedWithin: Heartbeat.confirmedWithin(staleAfter), grace: grace)
             stop(overdue)
             // Jobs that have begun meanwhile are seen at the next tick.
             let wakeAt = min(nextBeat, overdue.next ?? nextBeat, now + Heartbeat.tick)

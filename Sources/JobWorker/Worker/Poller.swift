@@ -209,7 +209,10 @@ final class Poller: Sendable {
 
     private func admit(_ claimed: [ClaimedJob], request: ClaimRequest, askedAt: ContinuousClock.Instant) {
         if state.reportAnswer() { logger.notice("the database answers again") }
-        running.admit(claimed, timeout: configuration().jobTimeout, askedAt: askedAt)
+        let configuration = configuration()
+        running.admit(
+            claimed, timeout: configuration.jobTimeout, askedAt: askedAt,
+            confirmedWithin: Heartbeat.confirmedWithin(configuration.staleAfter))
         state.count { $0.claimed += claimed.count }
         let byQueue = claimed.reduce(into: [String: Int]()) { $0[$1.job.queue, default: 0] += 1 }
         let isFull = claimed.count >= request.limit
@@ -218,7 +221,9 @@ final class Poller: Sendable {
             isFull || !request.takesSuspect || claimed.contains(where: \.isSuspect)
             || request.queues.contains { (byQueue[$0.name] ?? 0) >= $0.free }
         wishes.withLock { wishes in
-            wishes.mustLook = wishes.mustLook || (isFull && !claimed.isEmpty)
+            // Suspects that were passed over took up the places of others in this look; the next leaves them out.
+            wishes.mustLook =
+                wishes.mustLook || (isFull && !claimed.isEmpty) || claimed.contains(where: \.isSuspect)
             wishes.mustLookWhenFreed = isHeldBack
         }
     }

@@ -40,6 +40,7 @@ struct Runner: Sendable {
     private func process(_ claimed: ClaimedJob, logger: Logger) async -> ProcessorEnd {
         let (job, claim) = (claimed.job, claimed.claim)
         if let refusal = claimed.refusal { return .threw(JobFailure.permanent(refusal)) }
+        if running.isStopped(claim) { return .threw(CancellationError()) }
         guard let processor = processors[job.type] else {
             return .threw(JobFailure.permanent("This worker has no processor for jobs of the type '\(job.type)'"))
         }

@@ -75,15 +75,28 @@ final class RunningJobs: Sendable {
     }
 
     /// Counts the runs from now on; before any of them starts.
-    func admit(_ claimed: [ClaimedJob], timeout: Duration, askedAt: ContinuousClock.Instant) {
+    ///
+    /// Where the answer to the claim was so long on its way that another worker may have the jobs by now, the
+    /// runs are stopped from the start.
+    func admit(
+        _ claimed: [ClaimedJob], timeout: Duration, askedAt: ContinuousClock.Instant, confirmedWithin limit: Duration
+    ) {
         let now = ContinuousClock.now
+        let isLate = askedAt + limit <= now
         state.withLock { state in
             for job in claimed {
-                state.runs[job.claim] = Run(
-                    claimed: job, deadline: now + (job.job.timeout ?? timeout), confirmedAt: askedAt)
+                var run = Run(claimed: job, deadline: now + (job.job.timeout ?? timeout), confirmedAt: askedAt)
+                if isLate {
+                    run.stopReason = .unconfirmed
+                    run.stoppedAt = now
+                }
+                state.runs[job.claim] = run
             }
         }
     }
+
+    /// Whether the run was told to stop.
+    func isStopped(_ claim: Claim) -> Bool { state.withLock { $0.runs[claim]?.stopReason != nil } }
 
     func deadline(of claim: Claim) -> ContinuousClock.Instant? {
         state.withLock { $0.runs[claim]?.deadline }
