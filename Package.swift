@@ -55,7 +55,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
-        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
         .package(url: "https://github.com/apple/swift-system.git", from: "1.8.1"),
         // Without its traits Subprocess needs no full Foundation.
         .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2", traits: []),
@@ -68,12 +67,15 @@ let package = Package(
             name: "CLibCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(
             name: "CLibSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .systemLibrary(
+            name: "CLibYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
 
         room("Postgres", ["CLibPQ"]),
         room("HTTPClient", ["CLibCurl"]),
         room("Systemd", ["CLibSystemd", logging]),
         room("Logs", [logging, "Systemd"]),
-        room("Settings", [.product(name: "Yams", package: "Yams")]),
+        room("YAML", ["CLibYAML"]),
+        room("Settings", ["YAML"]),
         .target(
             name: "Migrations",
             path: "Migrations",
@@ -154,7 +156,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",
-                "Development", logging, crypto, lifecycle,
+                "Development", logging, crypto, lifecycle, subprocess,
             ],
             swiftSettings: swiftSettings),
         .testTarget(

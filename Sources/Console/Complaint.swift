@@ -50,7 +50,7 @@ package struct Complaint: Error, Sendable, Equatable {
                     .unreachable, error.description, advice: "Check DATABASE_URL; 'jobworker doctor' looks closer.")
             }
         case .connectionLost:
-            self.init(.unreachable, error.description, advice: "Whether the statement took effect is unknown.")
+            self.init(.unreachable, error.description, advice: "If it was to change something, look whether it did.")
         case .cancelled: self.init(.interrupted, "interrupted")
         case .malformed: self.init(.failed, error.description)
         case .rejected(let state) where state == "42501" || state.hasPrefix("28"):

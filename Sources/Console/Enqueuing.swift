@@ -23,17 +23,19 @@ package struct Enqueuing {
             let due = try await store.now().advanced(by: delay)
             for index in jobs.indices where jobs[index].scheduledFor == nil { jobs[index].scheduledFor = due }
         }
-        var triesLeft = 5
-        while true {
+        var isUnknown = false
+        for _ in 0..<20 {
             do throws(PostgresError) {
                 return try await store.enqueue(jobs)
             } catch {
                 if error.sqlState == "23503" { throw missing(error, jobs) }
-                guard error.reason == .connectionLost, triesLeft > 0 else { throw error }
+                // Once it is unknown, a server that is away is worth waiting for.
+                isUnknown = isUnknown || error.reason == .connectionLost
+                guard isUnknown, error.isTransient else { throw error }
             }
-            triesLeft -= 1
             try await Task.sleep(for: .milliseconds(500))
         }
+        return try await store.enqueue(jobs)
     }
 
     /// Adds the jobs of a file in batches.

@@ -156,6 +156,10 @@ package final class TiedProcess: Sendable {
             status=$?
             kill -0 "$child" 2>/dev/null || break
         done
+        # Where both came at once, the wait told of the signal; the program's own status is kept until it is asked for.
+        wait "$child"
+        again=$?
+        if [ "$again" -ne 127 ]; then status=$again; fi
         kill -s KILL "$watch" 2>/dev/null
         if [ -n "$alone" ] && [ -n "$removes" ]; then eval "rm -rf -- $removes"; fi
         exit "$status"

@@ -76,7 +76,7 @@ struct ApolloClient: Sendable {
             case .timedOut: throw ApolloFault.timedOut
             case .responseTooLarge(let limit): throw ApolloFault.unreadable("it is longer than \(limit) bytes")
             case .headersTooLarge, .connectionFailed, .invalidURL, .invalidHeader, .transport, .clientShutDown:
-                throw ApolloFault.unreachable(key.redacted(in: "\(error)"))
+                throw ApolloFault.unreachable(key.redacted(in: "\(error)").withoutPersonalData)
             }
         }
     }
@@ -100,7 +100,7 @@ struct ApolloClient: Sendable {
 
     private static func check(_ response: Response, key: APIKey) throws(ApolloFault) {
         guard response.status != 200 else { return }
-        let detail = key.redacted(in: detail(response))
+        let detail = detail(response, hiding: key)
         let retryAfter = RetryAfter.delay(response.header("Retry-After"), date: response.header("Date"))
         switch response.status {
         case 201...299: return
@@ -118,11 +118,15 @@ struct ApolloClient: Sendable {
     }
 
     /// The sentence of an error: JSON's `message`, `error` or `error_message`, else the first line of a text.
-    static func detail(_ response: Response) -> String {
+    ///
+    /// It may quote the request, and goes where all members can read it.
+    private static func detail(_ response: Response, hiding key: APIKey) -> String {
+        // Before it is cut: half a key would not be recognised.
+        func discreet(_ text: String) -> String { key.redacted(in: text).withoutPersonalData.cut(300) }
         if let document = document(response) {
             for name in ["message", "error", "error_message"] {
-                if let text = document[name]?.string?.cleaned { return text.cut(300) }
-                if let text = document[name]?["message"]?.string?.cleaned { return text.cut(300) }
+                if let text = document[name]?.string?.cleaned { return discreet(text) }
+                if let text = document[name]?["message"]?.string?.cleaned { return discreet(text) }
             }
             return "no message"
         }
@@ -130,7 +134,8 @@ struct ApolloClient: Sendable {
         guard response.header("Content-Type")?.lowercased().contains("html") != true, !text.hasPrefix("<") else {
             return "a web page"
         }
-        return text.split(whereSeparator: \.isNewline).first.flatMap { String($0).cleaned }?.cut(300) ?? "no message"
+        return text.split(whereSeparator: \.isNewline).first.flatMap { String($0).cleaned }.map(discreet)
+            ?? "no message"
     }
 
     private static func document(_ response: Response) -> JSONValue? {

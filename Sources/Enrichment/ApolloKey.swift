@@ -42,10 +42,11 @@ public struct ApolloKey: Sendable {
         try await pool.query(
             """
             /* jobworker:enrichment.set_key */
-            INSERT INTO public.workspace_settings (workspace_id, apollo_api_key_encrypted)
-            VALUES (\(workspace), \(sealed))
+            INSERT INTO public.workspace_settings (workspace_id, apollo_api_key_encrypted, apollo_api_key_hint)
+            VALUES (\(workspace), \(sealed), \(key.lastFour))
             ON CONFLICT (workspace_id) DO UPDATE
-            SET apollo_api_key_encrypted = excluded.apollo_api_key_encrypted, updated_at = now()
+            SET apollo_api_key_encrypted = excluded.apollo_api_key_encrypted,
+                apollo_api_key_hint = excluded.apollo_api_key_hint, updated_at = now()
             """)
         try await RefusalMemory(pool: pool).forget(workspace: workspace)
     }
@@ -58,7 +59,8 @@ public struct ApolloKey: Sendable {
             """
             /* jobworker:enrichment.remove_key */
             UPDATE public.workspace_settings
-            SET apollo_api_key_encrypted = NULL, apollo_auto_enrich = false, updated_at = now()
+            SET apollo_api_key_encrypted = NULL, apollo_api_key_hint = NULL, apollo_auto_enrich = false,
+                updated_at = now()
             WHERE workspace_id = \(workspace) AND apollo_api_key_encrypted IS NOT NULL
             """)
         return rows.affected > 0

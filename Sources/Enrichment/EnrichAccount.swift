@@ -67,8 +67,8 @@ struct AccountSubject: EnrichmentSubject {
         guard let domain = CompanyDomain.normalized(stored) else {
             throw .permanent(
                 """
-                No domain available: the account \(payload.accountID.text) has '\(stored.prefix(100))', which is \
-                no domain. Correct it in the account.
+                No domain available: the account \(payload.accountID.text) has \
+                '\(stored.withoutPersonalData.prefix(100))', which is no domain. Correct it in the account.
                 """
             )
         }

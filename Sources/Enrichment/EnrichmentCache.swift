@@ -57,7 +57,12 @@ struct EnrichmentCache: Sendable {
             SET hit_count = coalesce(entry.hit_count, 0) + 1, last_accessed_at = clock_timestamp()
             WHERE entry.workspace_id = \(workspace) AND entry.provider = 'apollo'
               AND entry.lookup_type = \(lookup.kind.rawValue) AND entry.lookup_value = \(lookup.value)
-              AND entry.expires_at > clock_timestamp()
+              AND (entry.expires_at > clock_timestamp()
+                   -- What this very job has just paid for counts even where nothing is to be kept.
+                   OR entry.created_at > clock_timestamp() - interval '1 day' AND EXISTS (
+                       SELECT FROM public.job_logs AS log
+                       WHERE log.job_id = \(job) AND log.metadata ? 'apollo_call'
+                         AND log.created_at <= entry.created_at))
             RETURNING entry.enrichment_data::text AS data,
                 (SELECT coalesce(sum((log.metadata ->> 'credits_used')::int), 0) FROM public.job_logs AS log
                  WHERE log.job_id = \(job) AND log.metadata ? 'apollo_call') AS credits,

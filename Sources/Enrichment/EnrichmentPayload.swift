@@ -13,7 +13,12 @@ struct AccountPayload: Sendable, Hashable {
         accountID = try fields.identifier("account_id")
         domain = try fields.text("domain").map { text throws(JobFailure) in
             guard let domain = CompanyDomain.normalized(text) else {
-                throw .permanent("Invalid payload: 'domain' is not a domain such as example.com: \(text.prefix(100))")
+                throw .permanent(
+                    """
+                    Invalid payload: 'domain' is not a domain such as example.com: \
+                    \(text.withoutPersonalData.prefix(100))
+                    """
+                )
             }
             return domain
         }

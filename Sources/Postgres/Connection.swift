@@ -12,7 +12,9 @@ public actor Connection {
     private let interrupts: Interrupts
     /// `nil` once closed or lost.
     private var handle: OpaquePointer?
-    private var prepared: [String: (name: String, types: [UInt32])] = [:]
+    private var prepared: [String: PreparedStatement] = [:]
+    /// Whether statements are kept prepared; not behind a pooler that changes the server's session under us.
+    private var keepsPrepared = true
     private var isInTransaction = false
 
     /// Statements kept prepared; those beyond are planned each time.
@@ -105,10 +107,18 @@ public actor Connection {
         do throws(PostgresError) {
             return try executeOnce(statement)
         } catch {
-            // The plan no longer fits the tables, or a pooler gave us another server session: prepare anew.
-            guard !isInTransaction, error.sqlState == "0A000" || error.sqlState == "26000" else { throw error }
-            prepared = [:]
-            try executeScript("DEALLOCATE ALL", timeout: settings.answerTimeout)
+            switch error.sqlState {
+            case "0A000" where !isInTransaction:
+                // The plan no longer fits the tables.
+                if let stale = prepared.removeValue(forKey: statement.sql) {
+                    try executeScript("DEALLOCATE \"\(stale.name)\"", timeout: settings.answerTimeout)
+                }
+            case "26000" where !isInTransaction:
+                // Not there, although we prepared it: a pooler of transactions gave us another session.
+                prepared = [:]
+                keepsPrepared = false
+            default: throw error
+            }
             return try executeOnce(statement)
         }
     }
@@ -192,18 +202,26 @@ extension Connection {
 
     /// The name under which the statement is prepared; `nil` when it is to be sent whole.
     private func prepare(_ statement: Statement, operation: String) throws(PostgresError) -> String? {
-        let types = statement.parameters.map(\.type)
+        guard keepsPrepared, !statement.parameters.isEmpty else { return nil }
+        let wanted = PreparedStatement(statement)
         if let known = prepared[statement.sql] {
             // The same text with other types of values is another statement.
-            return known.types == types ? known.name : nil
+            return known == wanted ? known.name : nil
         }
-        guard prepared.count < Connection.preparedLimit, !statement.parameters.isEmpty else { return nil }
-        let name = "s\(prepared.count + 1)"
+        guard prepared.count < Connection.preparedLimit else { return nil }
         try mayStillSend(operation)
-        guard PQsendPrepare(handle, name, statement.sql, Int32(types.count), types) == 1 else { throw lost(operation) }
-        _ = try readResults(operation, timeout: settings.answerTimeout)
-        prepared[statement.sql] = (name, types)
-        return name
+        let types = wanted.types
+        guard PQsendPrepare(handle, wanted.name, statement.sql, Int32(types.count), types) == 1 else {
+            throw lost(operation)
+        }
+        do throws(PostgresError) {
+            _ = try readResults(operation, timeout: settings.answerTimeout)
+        } catch {
+            // There already, from another client of a pooler: the name says that it is the same.
+            guard error.sqlState == "42P05", !isInTransaction else { throw error }
+        }
+        prepared[statement.sql] = wanted
+        return wanted.name
     }
 
     private func executeScript(_ sql: String, timeout: Duration) throws(PostgresError) {

@@ -1,4 +1,4 @@
-import Yams
+import YAML
 
 /// The configuration file: a flat mapping from keys, the settings' names in lower case, to values.
 ///
@@ -28,65 +28,44 @@ struct ConfigurationFile {
     let items: [Item]
 
     init(parsing yaml: String) throws(Problem) {
-        let root: Node?
+        let root: YAMLNode?
         do {
-            root = try Parser(yaml: yaml, resolver: .basic).singleRoot()
-        } catch let error as YamlError {
-            throw Problem(error, in: yaml)
+            root = try YAMLNode.parse(yaml)
         } catch {
-            throw Problem(line: nil, text: "is no YAML")
+            throw Problem(error)
         }
-        guard let root, !root.isNothing else {
-            items = []
-            return
-        }
-        guard let mapping = root.mapping else {
-            throw Problem(line: root.mark?.line, text: "must be a mapping of 'name: value' lines")
-        }
-        items = mapping.map { key, value in
-            Item(key: key.scalar?.string ?? "", line: key.mark?.line ?? 1, value: Value(value))
+        switch root?.content {
+        case nil, .nothing: items = []
+        case .mapping(let pairs):
+            items = pairs.map { pair in
+                Item(key: pair.key.text ?? "", line: pair.key.line, value: Value(pair.value))
+            }
+        case .scalar, .sequence: throw Problem(line: root?.line, text: "must be a mapping of 'name: value' lines")
         }
     }
 }
 
 extension ConfigurationFile.Value {
-    fileprivate init(_ node: Node) {
-        if let scalar = node.scalar {
-            self = .text(node.isNothing ? "" : scalar.string)
-        } else if let entries = node.sequence?.map({ $0.isNothing ? "" : $0.scalar?.string }), !entries.contains(nil) {
-            self = .list(entries.compactMap(\.self))
-        } else {
-            self = .other
+    fileprivate init(_ node: YAMLNode) {
+        switch node.content {
+        case .scalar(let text): self = .text(text)
+        case .nothing: self = .text("")
+        case .sequence(let nodes):
+            let entries = nodes.map { $0.content == .nothing ? "" : $0.text }
+            self = entries.contains(nil) ? .other : .list(entries.compactMap(\.self))
+        case .mapping: self = .other
         }
     }
 }
 
 extension ConfigurationFile.Problem {
-    /// Takes the parser's sentence and line. Its whole description would quote lines, and those may hold secrets.
-    fileprivate init(_ error: YamlError, in yaml: String) {
-        switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-            .composer(_, let problem, let mark, _):
-            self.init(line: mark.line, text: "is no YAML: \(problem)")
-        case .reader(let problem, _, _, _):
-            self.init(line: nil, text: "is no YAML: \(problem)")
-        case .duplicatedKeysInMapping(let keys, let context):
-            // The parser tells where the mapping begins; people look for the later one of the keys.
-            let lines = yaml.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
-            let last = lines.lastIndex { line in keys.contains { line.hasPrefix("\($0):") } }
-            let names = keys.map(shownKey).joined(separator: ", ")
-            self.init(line: last.map { $0 + 1 } ?? context.mark.line, text: "has a key twice: \(names)")
-        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
-            self.init(line: nil, text: "is no YAML")
+    /// A sentence without any line of the file: that may hold a secret.
+    fileprivate init(_ error: YAMLError) {
+        if let key = error.duplicateKey {
+            self.init(line: error.line, text: "has a key twice: \(shownKey(key))")
+        } else {
+            self.init(line: error.line, text: "is no YAML: \(error.problem)")
         }
-    }
-}
-
-extension Node {
-    /// An empty value, `~` or `null`, without quotes.
-    fileprivate var isNothing: Bool {
-        guard let scalar, scalar.style == .plain || scalar.style == .any else { return false }
-        return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
     }
 }
 

@@ -11,6 +11,7 @@ enum AnswerBook {
         var linkedIn: String?
         var firstName: String?
         var lastName: String?
+        var key: String?
     }
 
     /// - Parameter earlier: How often the same subject was asked for before, on any endpoint.
@@ -40,6 +41,10 @@ enum AnswerBook {
             return .fixture(
                 question.endpoint == .organization
                     ? PackageResources.organization_none_json : PackageResources.person_none_json)
+        case "hollow.test":
+            return .json([question.endpoint.member: [:]])
+        case "null.test":
+            return .json(nil)
         case "error500.test":
             return .json(["error": "Internal Server Error"], status: 500)
         case "slow.test":
@@ -67,6 +72,10 @@ enum AnswerBook {
         if let seconds = number(in: rule, after: "slow-") { return delayed(match(question), seconds: seconds) }
         if let status = number(in: rule, after: "error-"), (400...599).contains(status) {
             return .json(["error": .text("Status \(status)")], status: status)
+        }
+        if let status = number(in: rule, after: "echo-"), (400...599).contains(status) {
+            let told = [question.email, question.linkedIn, question.key].compactMap { $0 }.joined(separator: " ")
+            return .json(["error": .text("Status \(status) for \(rule): \(told)")], status: status)
         }
         if let seconds = number(in: rule, after: "retry-after-") {
             guard earlier < 1 else { return match(question) }

@@ -41,7 +41,9 @@ struct ApolloStandin: AsyncParsableCommand {
               *.example.com|org|net          invented from the name, always the same
               nobody.test                    no match, {"organization": null}
               unknown-…                      no match, {}; so is any name not listed here
+              hollow.test, null.test         no match, {"organization": {}} and null
               error500.test, error-NNN.test  that status
+              echo-NNN.test                  that status, with a text that quotes the request and the key
               slow.test, slow-N.test         answers after 60 s, after N s
               html.test, badjson.test        200 with a web page, 200 with half a document
               huge.test                      200 with 50 MB

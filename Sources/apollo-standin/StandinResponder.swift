@@ -87,11 +87,12 @@ struct StandinResponder: HTTPResponder {
         if let refusal = book.admit(key: key) {
             return .limited(endpoint, refusal.window, limit: refusal.limit)
         }
-        guard let question else {
+        guard var question else {
             return endpoint == .organization
                 ? .fixture(PackageResources.error_422_json, status: 422)
                 : .json(["error": "Not enough parameters to identify a person"], status: 422)
         }
+        question.key = key
         return AnswerBook.answer(question, earlier: book.earlierRequests(for: question.subject))
     }
 

@@ -57,6 +57,12 @@ package struct JobLogRow: Sendable, Equatable {
     package let level: String
     package let message: String
     package let metadata: JSONValue?
+
+    package init(level: String, message: String, metadata: JSONValue?) {
+        self.level = level
+        self.message = message
+        self.metadata = metadata
+    }
 }
 
 /// A row of `jobs`, as far as tests ask for it.

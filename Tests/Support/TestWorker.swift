@@ -1,5 +1,5 @@
 package import JobWorker
-import Logging
+package import Logging
 package import Postgres
 import Synchronization
 
@@ -27,10 +27,10 @@ extension TestDatabase {
     package func withWorker<Value: Sendable>(
         _ processors: any JobProcessor..., listen: ConnectionSettings? = nil,
         change: (inout WorkerConfiguration) -> Void = { _ in },
-        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] },
+        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, logger: Logger = .silent,
         _ body: (JobWorker::JobWorker) async throws -> Value
     ) async throws -> Value {
-        let worker = try makeWorker(processors, listen: listen, change: change, check: check)
+        let worker = try makeWorker(processors, listen: listen, change: change, check: check, logger: logger)
         let running = Task { try await worker.run() }
         do {
             let value = try await body(worker)
@@ -47,7 +47,7 @@ extension TestDatabase {
     package func makeWorker(
         _ processors: [any JobProcessor], listen: ConnectionSettings? = nil,
         change: (inout WorkerConfiguration) -> Void = { _ in },
-        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }
+        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, logger: Logger = .silent
     ) throws -> JobWorker::JobWorker {
         var configuration = WorkerConfiguration(workerID: "worker-\(UInt32.random(in: .min ... .max))")
         configuration.host = "test"
@@ -60,8 +60,7 @@ extension TestDatabase {
         for processor in processors { try registry.register(processor) }
         return JobWorker::JobWorker(
             configuration: configuration, pool: ConnectionPool(workerSettings, limit: 2), listen: listen,
-            processors: registry, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
-            check: check)
+            processors: registry, logger: logger, check: check)
     }
 
     /// Waits until a condition about the table holds.
@@ -83,6 +82,11 @@ extension TestDatabase {
             try await Task.sleep(for: .milliseconds(10))
         }
     }
+}
+
+extension Logger {
+    /// Writes nothing.
+    package static var silent: Logger { Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }) }
 }
 
 package struct NeverTrue: Error, CustomStringConvertible {

@@ -19,8 +19,6 @@ package struct JobDraft: Sendable, Equatable {
     /// `high`, `normal`, `low` or a number.
     package var priority: String?
     package var scheduledFor: Timestamp?
-    /// Due so much later than when it is added, where `scheduledFor` is not given.
-    package var delay: Duration?
     package var maxAttempts: String?
     package var timeout: Duration?
     package var uniqueKey: String?
@@ -36,7 +34,6 @@ package struct JobDraft: Sendable, Equatable {
 
     package init() {}
 
-    /// - Returns: The job; its `scheduledFor` still lacks the `delay`, which counts from the database's clock.
     /// - Throws: All mistakes at once.
     package func checked() throws(JobMistakes) -> NewJob {
         if let unreadable { throw JobMistakes(sentences: [unreadable]) }

@@ -22,8 +22,6 @@ final class ConnectionRegistry: Sendable {
 
     init(limit: Int) { self.limit = limit }
 
-    var count: Int { state.withLock { $0.entries.count } }
-
     /// Takes a new connection in, at the cost of another one if need be.
     /// - Returns: Whether there is room for it; if not, the caller closes it.
     func admit(_ channel: any Channel) -> Bool {

@@ -1,4 +1,5 @@
 import Glibc
+import NIOCore
 
 /// Why the control plane can't listen somewhere.
 package struct ListenError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -32,6 +33,19 @@ package struct ListenError: Error, Sendable, Hashable, CustomStringConvertible {
         case .notListening: "\(address) is not a listening stream socket."
         case .system(let call, let code): "\(address): \(call): \(String(cString: strerror(code)))."
         case .other(let reason): "\(address): \(reason)."
+        }
+    }
+}
+
+extension ListenError {
+    /// Puts the reason for which binding failed into words.
+    init(_ address: ListenAddress, _ error: any Error) {
+        switch error {
+        case let error as ListenError: self = error
+        case let error as IOError where error.errnoCode == EADDRINUSE:
+            self.init(address: "\(address)", reason: .inUse)
+        case let error as IOError: self.init(address: "\(address)", reason: .system("bind", code: error.errnoCode))
+        default: self.init(address: "\(address)", reason: .other("\(error)"))
         }
     }
 }

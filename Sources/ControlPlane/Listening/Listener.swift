@@ -15,7 +15,8 @@ struct Listener: Sendable {
     private let http: HTTP1Channel
     private let logger: Logger
 
-    private static let backlog: Int32 = 256
+    /// A burst of clients must not be refused: for Unix sockets a full queue is an error at once.
+    private static let backlog: Int32 = 1024
 
     /// Binds and listens; connections are taken by `serve()`.
     /// - Throws: `ListenError`.
@@ -29,10 +30,6 @@ struct Listener: Sendable {
         let http = HTTP1Channel(
             responder: responder, configuration: .init(idleTimeout: nil, httpDecoderConfiguration: decoder))
         let connections = ConnectionRegistry(limit: limits.maxConnections)
-        let bootstrap = ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: Self.backlog)
-            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .childChannelOption(.allowRemoteHalfClosure, value: true)
         @Sendable func accept(_ channel: any Channel) -> EventLoopFuture<HTTP1Channel.Value> {
             guard connections.admit(channel) else {
                 channel.close(promise: nil)
@@ -46,39 +43,45 @@ struct Listener: Sendable {
                 return value
             }
         }
+        (channel, file) = try await Self.bind(address, group, accept)
+        self.address = BoundAddress(channel.channel.localAddress) ?? .unixSocket(path: "")
+        (self.connections, self.http, self.logger) = (connections, http, logger)
+    }
+
+    /// Asks the file system, the user database or a name server on an event loop: Swift's pool must not wait for them.
+    private static func bind(
+        _ address: ListenAddress, _ group: MultiThreadedEventLoopGroup,
+        _ accept: @escaping @Sendable (any Channel) -> EventLoopFuture<HTTP1Channel.Value>
+    ) async throws -> (NIOAsyncChannel<HTTP1Channel.Value, Never>, SocketFile?) {
         let loop = group.any()
-        switch address {
-        case .unixSocket(let path, let owners):
-            // Asks the file system and the user database: not on a thread of Swift's pool.
-            let (descriptor, file) = try await loop.submit {
-                try SocketFile.listen(at: path, group: owners, backlog: Self.backlog)
-            }.get()
-            self.file = file
-            channel = try await bootstrap.bind(descriptor, childChannelInitializer: accept)
-        case .descriptor(let descriptor):
-            guard ListenSockets.isListening(descriptor) else {
-                throw ListenError(address: "\(address)", reason: .notListening)
-            }
-            file = nil
-            channel = try await bootstrap.bind(descriptor, childChannelInitializer: accept)
-        case .tcp(let host, let port):
-            file = nil
-            do {
-                // The name may have to be asked for: not on a thread of Swift's pool.
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: Self.backlog)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+        var file: SocketFile?
+        do {
+            switch address {
+            case .unixSocket(let path, let owners):
+                let (descriptor, made) = try await loop.submit {
+                    try SocketFile.listen(at: path, group: owners, backlog: Self.backlog)
+                }.get()
+                file = made
+                return (try await bootstrap.bind(descriptor, childChannelInitializer: accept), made)
+            case .descriptor(let descriptor):
+                guard ListenSockets.isListening(descriptor) else {
+                    throw ListenError(address: "\(address)", reason: .notListening)
+                }
+                return (try await bootstrap.bind(descriptor, childChannelInitializer: accept), nil)
+            case .tcp(let host, let port):
                 let resolved = try await loop.submit {
                     try SocketAddress.makeAddressResolvingHost(host, port: port)
                 }.get()
-                channel = try await bootstrap.bind(to: resolved, childChannelInitializer: accept)
-            } catch let error as IOError where error.errnoCode == EADDRINUSE {
-                throw ListenError(address: "\(address)", reason: .inUse)
-            } catch let error as IOError {
-                throw ListenError(address: "\(address)", reason: .system("bind", code: error.errnoCode))
-            } catch {
-                throw ListenError(address: "\(address)", reason: .other("\(error)"))
+                return (try await bootstrap.bind(to: resolved, childChannelInitializer: accept), nil)
             }
+        } catch {
+            file?.remove()
+            throw ListenError(address, error)
         }
-        self.address = BoundAddress(channel.channel.localAddress) ?? .unixSocket(path: "")
-        (self.connections, self.http, self.logger) = (connections, http, logger)
     }
 
     /// Serves connections until `stop` or cancellation, and returns when all of them are closed.

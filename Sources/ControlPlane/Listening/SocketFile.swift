@@ -1,4 +1,5 @@
 import Glibc
+import Synchronization
 
 /// The file of a Unix socket that this process made.
 ///
@@ -6,13 +7,20 @@ import Glibc
 /// comes into being with mode 0600, whatever the umask (Linux takes the mode of the socket itself into account), and
 /// listening begins when group and mode are set. Makers and removers in one directory keep out of each other's way
 /// by a lock on that directory.
-struct SocketFile: Sendable {
+final class SocketFile: Sendable {
     /// `sockaddr_un` holds 108, of which one is the zero at the end.
     static let pathBytesMax = 107
 
     let path: String
     private let device: dev_t
     private let inode: ino_t
+    private let isRemoved = Atomic(false)
+
+    private init(path: String, device: dev_t, inode: ino_t) {
+        self.path = path
+        self.device = device
+        self.inode = inode
+    }
 
     /// Makes the socket and listens on it; a stale one of this user is replaced. Asks the file system: may block.
     /// - Returns: The descriptor, which is the caller's to close.
@@ -35,10 +43,11 @@ struct SocketFile: Sendable {
         }
     }
 
-    /// Removes the file, unless somebody else's is in its place by now. Call it before the descriptor is closed:
-    /// until then the inode can't be another one's.
+    /// Removes the file, unless somebody else's is in its place by now. Call it before the descriptor is closed: until
+    /// then the inode can't be another one's. For the same reason a second call does nothing.
     func remove() {
-        guard let lock = try? DirectoryLock(of: path, makingIt: false) else { return }
+        guard !isRemoved.exchange(true, ordering: .relaxed), let lock = try? DirectoryLock(of: path, makingIt: false)
+        else { return }
         defer { lock.release() }
         var status = stat()
         if lstat(path, &status) == 0, status.st_dev == device, status.st_ino == inode { unlink(path) }

@@ -3,6 +3,8 @@ package struct PathTemplate: Sendable, Hashable, CustomStringConvertible {
     private enum Segment: Hashable {
         case literal(Substring)
         case parameter(String)
+
+        var takesAnything: Bool { if case .parameter = self { true } else { false } }
     }
 
     package let description: String
@@ -33,7 +35,7 @@ package struct PathTemplate: Sendable, Hashable, CustomStringConvertible {
         var values: [String: String] = [:]
         for (segment, part) in zip(segments, parts) {
             switch segment {
-            case .literal(let literal): guard literal == part else { return nil }
+            case .literal(let literal): guard literal.utf8.elementsEqual(part.utf8) else { return nil }
             case .parameter(let name):
                 guard let value = part.percentDecoded, !value.isEmpty,
                     !value.utf8.contains(where: { $0 == 0 || $0 == 0x2F })
@@ -46,14 +48,9 @@ package struct PathTemplate: Sendable, Hashable, CustomStringConvertible {
 
     /// Whether this one is asked first where both fit: it has a literal where the other takes anything.
     func isMoreSpecific(than other: PathTemplate) -> Bool {
-        for (mine, theirs) in zip(segments, other.segments) {
-            switch (mine, theirs) {
-            case (.literal, .parameter): return true
-            case (.parameter, .literal): return false
-            case (.literal, .literal), (.parameter, .parameter): continue
-            }
+        segments.lazy.map(\.takesAnything).lexicographicallyPrecedes(other.segments.lazy.map(\.takesAnything)) {
+            !$0 && $1
         }
-        return false
     }
 
     private static func split(_ path: String) -> [Substring] {

@@ -59,14 +59,15 @@ extension JobStore {
     /// jobs whose worker fell silent, and claims.
     package func poll(
         _ request: ClaimRequest, presence: WorkerPresence, reaping: ReapRequest
-    ) async throws(PostgresError) -> (claimed: [ClaimedJob], reaped: Int, now: Timestamp) {
+    ) async throws(PostgresError) -> (claimed: [ClaimedJob], reaped: Int, now: Timestamp, serverStartedAt: Timestamp) {
         let rows = try await pool.query(
             """
             /* jobworker:poll */
             WITH RECURSIVE \(presence.beating),
             \(takingBack(reaping)),
             \(claiming(request))
-            SELECT taken.count AS reaped, clock_timestamp() AS database_time, claimed_jobs.*
+            SELECT taken.count AS reaped, clock_timestamp() AS database_time,
+                   pg_postmaster_start_time() AS server_started_at, claimed_jobs.*
             FROM (SELECT count(*) AS count FROM taken_back) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
@@ -76,7 +77,7 @@ extension JobStore {
         let isEmpty = try first.decodeIfPresent("id", as: UUID.self) == nil
         return (
             isEmpty ? [] : try JobStore.claimedJobs(rows), try first.decode("reaped"),
-            try first.decode("database_time")
+            try first.decode("database_time"), try first.decode("server_started_at")
         )
     }
 

@@ -69,8 +69,6 @@ extension JobStore {
                    jobs.worker_heartbeat_at
             FROM public.jobs
             WHERE jobs.status = 'processing' AND jobs.workspace_id IS NOT NULL AND \(request.isAllowed)
-              -- Nobody could beat while the server was down.
-              AND pg_postmaster_start_time() < clock_timestamp() - \(request.staleAfter)
               AND CASE WHEN jobs.lease_token IS NOT NULL
                        THEN jobs.worker_heartbeat_at < clock_timestamp() - \(request.staleAfter)
                        -- The application runs some types itself and sets no token: leave it an hour.

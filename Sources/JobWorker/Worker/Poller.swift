@@ -184,7 +184,7 @@ final class Poller: Sendable {
             staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
             isAllowed: mayReap(configuration))
         let askedAt = ContinuousClock.now
-        let answer: (claimed: [ClaimedJob], reaped: Int, now: Timestamp)
+        let answer: (claimed: [ClaimedJob], reaped: Int, now: Timestamp, serverStartedAt: Timestamp)
         do throws(PostgresError) {
             answer = try await store.poll(
                 request, presence: presence(configuration, jobTypes: request.jobTypes), reaping: reaping)
@@ -194,6 +194,7 @@ final class Poller: Sendable {
         }
         state.update { snapshot in
             snapshot.lastPollAt = answer.now
+            snapshot.serverAge = answer.now.duration(since: answer.serverStartedAt)
             snapshot.lastPollInstant = .now
             snapshot.databaseLatency = ContinuousClock.now - askedAt
             snapshot.counts.reaped += answer.reaped
@@ -263,9 +264,11 @@ final class Poller: Sendable {
     /// Nobody could tell that they live while the database was away: give them the time of a lease after it.
     /// A worker that has just begun doesn't know what was; it waits for others to beat.
     private func mayReap(_ configuration: WorkerConfiguration) -> Bool {
-        guard let since = state.snapshot.undisturbedSince else { return false }
+        let snapshot = state.snapshot
+        guard let since = snapshot.undisturbedSince, let age = snapshot.serverAge, age >= configuration.staleAfter
+        else { return false }
         let wait =
-            state.snapshot.hasLostDatabase ? configuration.staleAfter : configuration.heartbeatInterval * 2
+            snapshot.hasLostDatabase ? configuration.staleAfter : configuration.heartbeatInterval * 2
         return since + wait <= .now
     }
 }

@@ -48,6 +48,8 @@ public final class WorkerState: Sendable {
         public var databaseError: String?
         /// Since when no poll or heartbeat has failed; `nil` before the first success.
         public var undisturbedSince: ContinuousClock.Instant?
+        /// How long the server had been up at the latest poll, by its own clock.
+        public var serverAge: Duration?
         /// Whether a poll or a heartbeat has failed since the start, after an earlier one had succeeded.
         public var hasLostDatabase = false
         /// The latest poll, by this process's clock.

@@ -8,7 +8,7 @@ struct ConnectionClockTests {
     private enum Event { case bytes, head, bodyEnd, answer, leave, blocked, caughtUp }
 
     /// The events come a second apart, the first at second 1.
-    private func deadline(after events: [Event]) -> Int64? {
+    private func deadline(after events: [Event]) -> Int? {
         var clock = ConnectionClock(now: at(0))
         for (index, event) in events.enumerated() {
             let now = at(Int64(index) + 1)
@@ -22,7 +22,7 @@ struct ConnectionClockTests {
             case .caughtUp: clock.writability(true, now: now)
             }
         }
-        return clock.deadline(Self.limits).map { ($0 - at(0)).nanoseconds / 1_000_000_000 }
+        return clock.deadline(Self.limits).map { Int(($0 - at(0)).nanoseconds / 1_000_000_000) }
     }
 
     private func at(_ second: Int64) -> NIODeadline { .uptimeNanoseconds(0) + .seconds(second) }

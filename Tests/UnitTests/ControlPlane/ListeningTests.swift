@@ -72,11 +72,11 @@ struct ListeningTests {
             let path = "\(directory)/worker.sock"
             let busy = try plantSocket(path, isListening: true)
             defer { close(busy) }
-            var waiting: [RawConnection] = []
-            // The queue of an owner who accepts nothing holds one; the second fills it.
-            for _ in 0..<2 { waiting.append(try await RawConnection(to: .unixSocket(path: path))) }
+            // The queue of an owner who accepts nothing holds one.
+            let waiting = try await RawConnection(to: .unixSocket(path: path))
             await expectRefusal(path, .inUse)
             #expect(mode(path) != nil)
+            withExtendedLifetime(waiting) {}
         }
     }
 

@@ -39,7 +39,7 @@ struct MalformedRequestTests {
         // Which host?
         "GET /healthz HTTP/1.1\r\n\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
         // Request lines.
-        "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n", "GET  /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
         "get /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /health\u{0}z HTTP/1.1\r\nHost: x\r\n\r\n", "BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET healthz HTTP/1.1\r\nHost: x\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}", "hello\r\n\r\n",

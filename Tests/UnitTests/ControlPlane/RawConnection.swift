@@ -3,6 +3,9 @@ import Glibc
 
 /// A connection on which a test says what it likes, byte by byte. Its calls block threads of their own.
 final class RawConnection: Sendable {
+    /// Stands at the end of what was received when nothing more came, and the server didn't hang up either.
+    static let silence = "<nothing more came>"
+
     private let descriptor: Int32
 
     init(to address: BoundAddress) async throws {
@@ -70,9 +73,7 @@ final class RawConnection: Sendable {
             var buffer = [UInt8](repeating: 0, count: 16 * 1024)
             while !isComplete(String(decoding: received, as: UTF8.self)) {
                 let count = recv(descriptor, &buffer, buffer.count, 0)
-                if count < 0, errno == EAGAIN {
-                    return String(decoding: received, as: UTF8.self) + "<nothing more came>"
-                }
+                if count < 0, errno == EAGAIN { return String(decoding: received, as: UTF8.self) + Self.silence }
                 guard count > 0 else { break }
                 received += buffer[..<count]
             }

@@ -30,6 +30,23 @@ struct RouteTests {
     }
 
     @Test(arguments: [
+        ("/api/keys", "/api/keys"), ("/api/jobs", "/api/{thing}"), ("/jobs", "/{any}"), ("/jobs/api", "/{any}/{thing}"),
+        // Counted as the same text as the route's, but not the same bytes.
+        ("/api/\u{212A}", "/api/{thing}"), ("/api/K", "/api/K"),
+    ])
+    func `literals win over places, in whatever order routes are declared`(path: String, route: String) {
+        let paths = ["/{any}/{thing}", "/{any}", "/api/{thing}", "/api/keys", "/api/{thing}/x", "/", "/api/K"]
+        for order in [paths, paths.reversed(), paths.sorted()] {
+            let table = RouteTable(order.map { Route(.get, $0, access: .anyone, "") { _ in try .json([""]) } })
+            guard case .route(let found, _) = table.match(.get, path) else {
+                Issue.record("\(path) was not found")
+                continue
+            }
+            #expect(found.path.description == route)
+        }
+    }
+
+    @Test(arguments: [
         "", "api/jobs", "/", "//api/jobs", "/api//jobs", "/api/jobs/", "/api/./jobs", "/api/x/../jobs", "/api/%6Aobs",
         "/API/jobs", "/api/jobs/a%2Fb", "/api/jobs/a%00b", "/api/jobs/%", "/api/jobs/%4", "/api/jobs/%zz",
         "/api/jobs/%FF", "/api/jobs;x", "/api/jobs#x", "/etc/passwd", "*", "http://host/api/jobs",

@@ -124,6 +124,14 @@ import Testing
             try fault(401, #"{"error": "unknown key canary-api-key-1234"}"#) == .keyRejected(detail: "unknown key •••"))
     }
 
+    @Test func `a key that a long error quotes at its cut is told without any part of it`() throws {
+        for length in 270...300 {
+            let text = String(repeating: "x", count: length) + " canary-api-key-1234"
+            let told = try #require(try fault(401, text, headers: [("content-type", "text/plain")]))
+            #expect(!"\(told)".contains("canary"))
+        }
+    }
+
     @Test(arguments: [
         (ApolloFault.keyRejected(detail: ""), "rejected the API key"),
         (.creditsUsedUp(detail: ""), "Apollo credits used up"),

@@ -61,7 +61,7 @@ struct ConfigurationFileTests {
         ("worker_region: eu\n\n@x: 1\n", "config.yaml:3: is no YAML: found character that cannot start any token"),
         ("just text", "config.yaml:1: must be a mapping of 'name: value' lines"),
         ("- worker_region", "config.yaml:1: must be a mapping of 'name: value' lines"),
-        ("worker_env: a\n---\nworker_env: b\n", "config.yaml:2: is no YAML: but found another document"),
+        ("worker_env: a\n---\nworker_env: b\n", "config.yaml:3: is no YAML: holds a second document"),
         ("worker_env: a\nworker_region: b\nworker_env: c\n", "config.yaml:3: has a key twice: 'worker_env'"),
         ("\"worker_env\": a\nworker_env: b\n'worker_env': c\n", "config.yaml:2: has a key twice: 'worker_env'"),
         ("worker_env: *nowhere", "config.yaml:1: is no YAML: found undefined alias"),

@@ -33,13 +33,17 @@ struct WatchdogTests {
 @Suite(.timeLimit(.minutes(1)))
 struct ListenSocketsTests {
     @Test func `descriptors are taken over once, with their names, and not inherited`() async {
+        // The numbers are inherited: 3 and 4 must not be free for what connects that process with this one.
+        let occupied = (0..<8).map { _ in open("/dev/null", O_RDONLY | O_CLOEXEC) }
+        defer { for descriptor in occupied { close(descriptor) } }
         await #expect(processExitsWith: .success) {
             // As systemd hands them over: 3 listens, 4 is something kept, both inheritable.
             let (listener, _) = try listenOnLoopback(backlog: 1)
-            dup2(listener, 13)
-            dup2(open("/dev/null", O_RDONLY), 14)
-            dup2(13, 3)
-            dup2(14, 4)
+            // By way of numbers that are free: the way back to the test may have any.
+            let listens = fcntl(listener, F_DUPFD, 100)
+            let kept = fcntl(open("/dev/null", O_RDONLY), F_DUPFD, 100)
+            dup2(listens, 3)
+            dup2(kept, 4)
             setenv("LISTEN_PID", "\(getpid())", 1)
             setenv("LISTEN_FDS", "2", 1)
             setenv("LISTEN_FDNAMES", "api:kept", 1)

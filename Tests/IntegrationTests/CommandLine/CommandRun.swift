@@ -1,0 +1,84 @@
+import Development
+import FoundationEssentials
+import JobWorker
+import Subprocess
+import Support
+
+/// The built program, run once to its end against a test's database.
+struct CommandRun {
+    let status: Int32
+    let output: String
+    let error: String
+
+    var lines: [Substring] { output.split(separator: "\n") }
+
+    /// What it printed, as JSON.
+    func json() throws -> JSONValue { try JSONText(output).decode() }
+
+    /// A line for bash, with the same environment.
+    static func shell(_ line: String, database: TestDatabase) async throws -> CommandRun {
+        try await run(
+            "/bin/bash", ["-c", line], environment: environment(database, TestDatabase.workerRole), input: "")
+    }
+
+    /// - Parameters:
+    ///   - database: `nil` where none is needed.
+    ///   - role: The login.
+    static func of(
+        _ arguments: String..., database: TestDatabase? = nil, role: String = TestDatabase.workerRole,
+        environment: [String: String] = [:], input: String = ""
+    ) async throws -> CommandRun {
+        try await of(arguments: arguments, database: database, role: role, environment: environment, input: input)
+    }
+
+    static func of(
+        arguments: [String], database: TestDatabase? = nil, role: String = TestDatabase.workerRole,
+        environment: [String: String] = [:], input: String = ""
+    ) async throws -> CommandRun {
+        try await run(
+            BuiltProgram.path("jobworker"), arguments,
+            environment: self.environment(database, role).merging(environment) { _, given in given }, input: input)
+    }
+
+    private static func environment(_ database: TestDatabase?, _ role: String) -> [String: String] {
+        // Nothing of this machine's: no NO_COLOR, no PGHOST.
+        var variables = ["PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"]
+        if let database {
+            variables["DATABASE_URL"] = database.server.connectionString(database: database.name, role: role)
+            variables["MIGRATE_DATABASE_URL"] = database.server.connectionString(database: database.name)
+        }
+        return variables
+    }
+
+    private static func run(
+        _ program: String, _ arguments: [String], environment: [String: String], input: String
+    ) async throws -> CommandRun {
+        let custom = Dictionary(environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) }) { first, _ in
+            first
+        }
+        let result = try await Subprocess.run(
+            .name("env"), arguments: Arguments([program] + arguments), environment: .custom(custom),
+            input: .string(input), output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))
+        let status: Int32
+        switch result.terminationStatus {
+        case .exited(let code): status = code
+        case .signaled(let signal): status = 128 + signal
+        }
+        return CommandRun(status: status, output: result.standardOutput, error: result.standardError)
+    }
+}
+
+/// A folder for a test's files, gone afterwards.
+final class Folder: Sendable {
+    let path = "/tmp/jobworker-commands-\(UUID().uuidString)"
+
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func write(_ text: String, to name: String) throws -> String {
+        let file = "\(path)/\(name)"
+        try Data(text.utf8).write(to: URL(filePath: file))
+        return file
+    }
+}

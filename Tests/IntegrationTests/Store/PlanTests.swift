@@ -1,0 +1,107 @@
+import FoundationEssentials
+import JobWorker
+import Postgres
+import Support
+import Testing
+
+/// The statements that run all the time must not read the whole table, whatever values they come with.
+@Suite(.database()) struct PlanTests {
+    let database = TestDatabase.current
+
+    /// 20 000 jobs: most have ended, some wait, some run.
+    private func fillTable() async throws {
+        try await database.query(
+            """
+            INSERT INTO public.jobs (workspace_id, job_type, payload, status, priority, attempts, job_queue, created_at,
+                                     worker_id, worker_heartbeat_at, lease_token, lease_open)
+            SELECT \(TestDatabase.workspace), 'noop', '{}',
+                   CASE WHEN n % 10 = 0 THEN 'pending' WHEN n % 500 = 1 THEN 'processing' ELSE 'completed' END, n % 3, 0,
+                   CASE WHEN n % 4 = 0 THEN 'mail' ELSE 'default' END, now() - n * interval '1 s',
+                   CASE WHEN n % 500 = 1 THEN 'w' END, CASE WHEN n % 500 = 1 THEN now() END,
+                   CASE WHEN n % 10 > 0 THEN nextval('jobworker.lease_tokens') END, n % 500 = 1
+            FROM generate_series(1, 20000) AS n
+            """)
+        try await database.run("ANALYZE public.jobs")
+    }
+
+    private struct Scan: Hashable {
+        let kind: String
+        let relation: String?
+        let index: String?
+    }
+
+    private func scans(in plan: JSONValue) -> [Scan] {
+        var found: [Scan] = []
+        if let kind = plan["Node Type"]?.string, kind.contains("Scan") {
+            found.append(Scan(kind: kind, relation: plan["Relation Name"]?.string, index: plan["Index Name"]?.string))
+        }
+        for child in plan["Plans"]?.array ?? [] { found += scans(in: child) }
+        return found
+    }
+
+    /// Runs `statements`, then asks the server for the plan of each that it has prepared for them.
+    private func plans(_ statements: (JobStore) async throws -> Void) async throws -> [String: [Scan]] {
+        var settings = database.workerSettings
+        settings.connectionString += "&options=-c%20plan_cache_mode%3Dforce_generic_plan"
+        let pool = ConnectionPool(settings, limit: 1)
+        try await statements(JobStore(pool: pool))
+        var found: [String: [Scan]] = [:]
+        let prepared = try await pool.query(
+            Statement(
+                stringLiteral:
+                    "SELECT name, statement, cardinality(parameter_types) AS count FROM pg_prepared_statements"))
+        for statement in prepared {
+            let name: String = try statement.decode("name")
+            let nulls = Array(repeating: "NULL", count: try statement.decode("count")).joined(separator: ", ")
+            let rows = try await pool.query(Statement(stringLiteral: "EXPLAIN (FORMAT JSON) EXECUTE \(name)(\(nulls))"))
+            let plan = try rows[0].decode("QUERY PLAN", as: JSONText.self).decode(JSONValue.self)
+            let text: String = try statement.decode("statement")
+            found[Statement(stringLiteral: text).name] = scans(in: try #require(plan.array?.first?["Plan"]))
+        }
+        await pool.close()
+        return found
+    }
+
+    @Test func `claim, poll, heartbeat, completion and settlement use indexes under a generic plan`() async throws {
+        try await fillTable()
+        let plans = try await plans { store in
+            let claimed = try await store.claim(.test(queues: [("default", 5), ("*", 5)], limit: 5)).map(\.claim)
+            _ = try await store.poll(.test(limit: 1), presence: .test(), reaping: .test())
+            _ = try await store.reap(.test())
+            _ = try await store.heartbeat(claimed)
+            _ = try await store.setProgress(claimed[0], JSONText("{}"))
+            _ = try await store.addLog(claimed[0], level: .info, message: "x", metadata: nil)
+            _ = try await store.complete([(claimed[0], nil)])
+            _ = try await store.settle([Settlement(claim: claimed[1], kind: .fail, message: "x")])
+            try await store.endRuns([claimed[2]])
+        }
+        let names = ["claim", "poll", "reap", "heartbeat", "progress", "log", "complete", "settle", "end_runs"]
+        #expect(Set(plans.keys) == Set(names.map { "jobworker:\($0)" }))
+        for (name, scans) in plans {
+            let ofJobs = scans.filter { $0.relation == "jobs" || $0.index?.hasPrefix("jobs_") == true }
+            #expect(!ofJobs.isEmpty, "\(name)")
+            #expect(!ofJobs.contains { $0.kind == "Seq Scan" }, "\(name) reads the whole table")
+        }
+        #expect(plans["jobworker:claim"]?.contains { $0.index == "jobs_due" } == true)
+        #expect(plans["jobworker:reap"]?.contains { $0.index == "jobs_processing" } == true)
+        for name in ["heartbeat", "complete", "settle"] {
+            // By the ids, or by way of the few jobs that run.
+            let indexes = Set(plans["jobworker:\(name)"]?.filter { $0.relation == "jobs" }.map(\.index) ?? [])
+            #expect(indexes.isSubset(of: ["jobs_pkey", "jobs_processing"]), "\(name)")
+        }
+    }
+
+    @Test func `enqueueing looks for duplicates by index`() async throws {
+        try await fillTable()
+        let job = NewJob(workspaceID: TestDatabase.workspace, type: "noop", payload: JSONText("{}"), uniqueKey: "k")
+        let again = NewJob(workspaceID: TestDatabase.workspace, type: "noop", payload: JSONText("{}"), uniqueKey: "k")
+        let plans = try await plans { store in
+            _ = try await store.enqueue([job])
+            _ = try await store.enqueue([again])
+        }
+        #expect(Set(plans.keys) == ["jobworker:enqueue", "jobworker:enqueue.holders"])
+        for (name, scans) in plans {
+            #expect(!scans.contains { $0.kind == "Seq Scan" && $0.relation == "jobs" }, "\(name)")
+        }
+    }
+}
