@@ -238,7 +238,8 @@ public final class JobWorker: Service, WorkerControl {
         let outcome = await poller.look()
         report.refusal = outcome.error
         guard outcome.error == nil else { return report }
-        let awaited = before.union(outcome.claims)
+        // Also what a wake-up claimed while the caller waited for its look.
+        let awaited = before.union(outcome.claims).union(running.claims)
         await withTimeLimit(limit) { await self.running.waitUntilGone(awaited) }
         let (now, then) = (state.snapshot.counts, outcome.countsBefore)
         report.claimed = now.claimed - then.claimed
@@ -280,7 +281,7 @@ extension JobWorker {
     }
 
     private func isReady() async throws -> Bool {
-        switch try await store.schemaState() {
+        switch try await schemaState() {
         case .current: break
         case .behind(let missing):
             state.reportAnswer()
@@ -313,6 +314,16 @@ extension JobWorker {
         try await takeBackPredecessors()
         state.reportAnswer()
         return true
+    }
+
+    private func schemaState() async throws -> JobStore.SchemaState {
+        do throws(PostgresError) {
+            return try await store.schemaState()
+        } catch {
+            // A login that is no member of the worker's role may not even look.
+            guard error.sqlState == "42501" else { throw error }
+            throw WorkerRefusal(try await store.accessProblem() ?? "\(error)")
+        }
     }
 
     private func takeBackPredecessors() async throws {
