@@ -134,6 +134,12 @@ let package = Package(
             resources: [.embedInCode("Answers")],
             swiftSettings: swiftSettings),
 
+        // The daemon with job types for tests of faults.
+        .executableTarget(
+            name: "test-worker",
+            dependencies: ["JobWorker", "Postgres", "Logs", "Settings", "Daemon", "Terminal", "Console", logging],
+            path: "Tests/TestWorker",
+            swiftSettings: swiftSettings),
         .target(
             name: "Support",
             dependencies: [
@@ -162,6 +168,10 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient", logging],
             swiftSettings: swiftSettings),
     ]
 )

@@ -9,6 +9,13 @@ import Postgres
 package final class RunningDaemon: Sendable {
     package static let token = "a-token-of-the-tests-with-32-bytes"
 
+    /// A program that runs a worker with the settings of its environment.
+    package enum Program: String, Sendable {
+        case jobworker
+        /// With job types for tests.
+        case testWorker = "test-worker"
+    }
+
     package let directory: String
     package let workerID: String
     package let notify: NotifySocket
@@ -23,12 +30,14 @@ package final class RunningDaemon: Sendable {
     /// - Parameters:
     ///   - database: A connection string.
     ///   - directory: To take over from an earlier daemon; otherwise a new folder.
+    ///   - wrapper: A command that starts the program in its own place, as `prlimit` does.
     package init(
-        database: String, directory: String? = nil, environment: [String: String] = [:], arguments: [String] = []
+        database: String, directory: String? = nil, environment: [String: String] = [:], arguments: [String] = [],
+        program: Program = .jobworker, wrapper: [String] = []
     ) throws {
         let number = String(UInt32.random(in: .min ... .max), radix: 36)
         self.directory = directory ?? "/tmp/jobworker-e2e-\(getpid())-\(number)"
-        workerID = "e2e-\(number)"
+        workerID = environment["WORKER_ID"] ?? "e2e-\(number)"
         try FileManager.default.createDirectory(atPath: self.directory, withIntermediateDirectories: true)
         notify = try NotifySocket(path: "\(self.directory)/notify-\(number)")
         var variables = [
@@ -38,18 +47,19 @@ package final class RunningDaemon: Sendable {
         ]
         variables.merge(environment) { $1 }
         process = TiedProcess(
-            [BuiltProgram.path("jobworker"), "run"] + arguments, environment: variables,
+            wrapper + [BuiltProgram.path(program.rawValue), "run"] + arguments, environment: variables,
             log: "\(self.directory)/log")
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 
     package static func start(
-        _ database: TestDatabase, directory: String? = nil, environment: [String: String] = [:]
+        _ database: TestDatabase, directory: String? = nil, environment: [String: String] = [:],
+        program: Program = .jobworker, wrapper: [String] = []
     ) async throws -> RunningDaemon {
         let daemon = try RunningDaemon(
             database: database.server.connectionString(database: database.name, role: TestDatabase.workerRole),
-            directory: directory, environment: environment)
+            directory: directory, environment: environment, program: program, wrapper: wrapper)
         try await daemon.waitUntilReady()
         return daemon
     }
