@@ -16,6 +16,10 @@ public struct Listener: Sendable {
     ///   - channels: Names the program itself chose; they become part of the SQL.
     ///   - roundTripInterval: Silence after which the session is tried with a notification to itself.
     public init(_ settings: ConnectionSettings, channels: [String], roundTripInterval: Duration = .seconds(10)) {
+        var settings = settings
+        // A session that hangs is to be noticed soon; what it is asked for is quickly answered.
+        settings.answerTimeout = min(settings.answerTimeout, .seconds(5))
+        settings.connectTimeout = min(settings.connectTimeout, .seconds(5))
         self.settings = settings
         self.channels = channels
         self.roundTripInterval = roundTripInterval

@@ -23,14 +23,17 @@ package struct ScriptedProcessor: JobProcessor {
 extension TestDatabase {
     /// Runs a worker with the worker's rights while `body` runs; stops it properly at the end.
     ///
-    /// - Parameter change: The configuration starts with intervals that suit a test.
+    /// - Parameters:
+    ///   - through: How it reaches the database, where that isn't straight; LISTEN too, unless `listen` is given.
+    ///   - change: The configuration starts with intervals that suit a test.
     package func withWorker<Value: Sendable>(
-        _ processors: any JobProcessor..., listen: ConnectionSettings? = nil,
+        _ processors: any JobProcessor..., through: ConnectionSettings? = nil, listen: ConnectionSettings? = nil,
         change: (inout WorkerConfiguration) -> Void = { _ in },
         check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, logger: Logger = .silent,
         _ body: (JobWorker::JobWorker) async throws -> Value
     ) async throws -> Value {
-        let worker = try makeWorker(processors, listen: listen, change: change, check: check, logger: logger)
+        let worker = try makeWorker(
+            processors, through: through, listen: listen, change: change, check: check, logger: logger)
         let running = Task { try await worker.run() }
         do {
             let value = try await body(worker)
@@ -45,7 +48,7 @@ extension TestDatabase {
     }
 
     package func makeWorker(
-        _ processors: [any JobProcessor], listen: ConnectionSettings? = nil,
+        _ processors: [any JobProcessor], through: ConnectionSettings? = nil, listen: ConnectionSettings? = nil,
         change: (inout WorkerConfiguration) -> Void = { _ in },
         check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, logger: Logger = .silent
     ) throws -> JobWorker::JobWorker {
@@ -59,7 +62,7 @@ extension TestDatabase {
         var registry = ProcessorRegistry()
         for processor in processors { try registry.register(processor) }
         return JobWorker::JobWorker(
-            configuration: configuration, pool: ConnectionPool(workerSettings, limit: 2), listen: listen,
+            configuration: configuration, pool: ConnectionPool(through ?? workerSettings, limit: 2), listen: listen,
             processors: registry, logger: logger, check: check)
     }
 
@@ -91,6 +94,9 @@ extension Logger {
 
 package struct NeverTrue: Error, CustomStringConvertible {
     package let condition: String
+
+    package init(condition: String) { self.condition = condition }
+
     package var description: String { "this never came true: \(condition)" }
 }
 

@@ -1,0 +1,102 @@
+import Development
+import FoundationEssentials
+import JobWorker
+import Postgres
+import Support
+import Testing
+
+/// A connection that breaks while a statement is under way: before it arrives, or after it took effect.
+@Suite(.database()) struct LostReplyTests {
+    let database = TestDatabase.current
+
+    @Test(arguments: ["jobworker:poll", "jobworker:claim"])
+    func `a job whose claim was never answered is taken back, although its worker stays up`(
+        statement: String
+    ) async throws {
+        let (proxy, listen) = (try FaultProxy(to: database.server), try FaultProxy(to: database.server))
+        // Without notifications it is the timer's look that claims.
+        if statement == "jobworker:poll" { listen.set(.refuse) }
+        let ledger = Ledger()
+        try await database.withWorker(
+            ledger.processor(), through: database.workerSettings(through: proxy),
+            listen: database.workerSettings(through: listen),
+            change: {
+                $0.hasten()
+                if statement == "jobworker:claim" { $0.pollInterval = .seconds(3) }
+            }
+        ) { worker in
+            if statement == "jobworker:claim" {
+                try await eventually("it listens") { worker.state.snapshot.isListening }
+            }
+            // The next timer is far then.
+            try await database.waitUntil("seen_at > now() - interval '200 ms'", of: "public.job_workers")
+            proxy.set(.stall())
+            listen.set(.stall())
+            let id = try await database.insertJob("noop")
+            let lost = proxy.arm(FaultProxy.Rule(statement, .dropReply))
+            proxy.set(.pass)
+            listen.set(statement == "jobworker:poll" ? .refuse : .pass)
+            await lost.struck()
+            try await database.waitUntil("status = 'completed'")
+            #expect(ledger.runs(of: id) == 1)
+            #expect(try await database.job(id).attempts == 2)
+            try await eventually("it is counted") { worker.state.snapshot.counts.reaped == 1 }
+        }
+    }
+
+    @Test(arguments: [FaultProxy.Rule.Action.dropReply, .closeBefore])
+    func `a completion that was not answered is repeated, and the job runs once`(
+        action: FaultProxy.Rule.Action
+    ) async throws {
+        let proxy = try FaultProxy(to: database.server)
+        let ledger = Ledger()
+        try await database.withWorker(
+            ledger.processor(), through: database.workerSettings(through: proxy), change: { $0.hasten() }
+        ) { worker in
+            let lost = proxy.arm(FaultProxy.Rule("jobworker:complete", action))
+            let id = try await database.insertJob("noop")
+            await lost.struck()
+            try await database.waitUntil("status = 'completed'")
+            // The next one proves that the completer has its answer.
+            try await database.insertJob("noop")
+            try await database.waitUntilQuiet()
+            #expect(ledger.runs(of: id) == 1)
+            #expect(try await database.job(id).attempts == 1)
+            #expect(try await database.logs(of: id).filter { $0.message.hasPrefix("Completed in") }.count == 1)
+            #expect(worker.state.snapshot.counts.fenced == 0)
+        }
+    }
+
+    @Test(arguments: [FaultProxy.Rule.Action.dropReply, .closeBefore])
+    func `a failure that was not answered is repeated, and counts once`(action: FaultProxy.Rule.Action) async throws {
+        let proxy = try FaultProxy(to: database.server)
+        let fails = ScriptedProcessor("noop") { _, _ in throw JobFailure.permanent("no use") }
+        try await database.withWorker(
+            fails, through: database.workerSettings(through: proxy), change: { $0.hasten() }
+        ) { _ in
+            let lost = proxy.arm(FaultProxy.Rule("jobworker:settle", action))
+            let id = try await database.insertJob("noop")
+            await lost.struck()
+            try await database.waitUntil("status = 'failed'")
+            try await database.insertJob("noop")
+            try await database.waitUntilQuiet()
+            #expect(try await database.logs(of: id).filter { $0.message.hasPrefix("Failed on attempt") }.count == 1)
+        }
+    }
+
+    @Test func `an enqueue that was not answered is repeated with the same id, and adds one job`() async throws {
+        let proxy = try FaultProxy(to: database.server)
+        let lost = proxy.arm(FaultProxy.Rule("jobworker:enqueue", .dropReply))
+        async let added = runProgram(
+            [BuiltProgram.path("jobworker"), "enqueue", "noop", "--workspace", TestDatabase.workspace.text, "--json"],
+            environment: [
+                "DATABASE_URL": proxy.connectionString(database: database.name, role: TestDatabase.workerRole)
+            ])
+        await lost.struck()
+        let (status, output) = await added
+        #expect(status == 0)
+        let ids = try await database.query("SELECT id FROM public.jobs").map { try $0.decode("id", as: UUID.self) }
+        #expect(ids.count == 1)
+        #expect(output.contains(try #require(ids.first).text))
+    }
+}
