@@ -169,6 +169,11 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
             swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "chaos",
+            dependencies: ["JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", arguments, logging],
+            path: "Tests/ChaosTests",
+            swiftSettings: swiftSettings),
         .testTarget(
             name: "FaultTests",
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient", logging],
