@@ -15,14 +15,11 @@ struct Heartbeat: Sendable {
 
     private static let tick = Duration.milliseconds(500)
 
-    /// A run is stopped when a quarter of its lease is left and the database hasn't confirmed it.
-    private var confirmedWithin: Duration { staleAfter * 3 / 4 }
-
     func run() async {
         var nextBeat = ContinuousClock.now + interval
         while !Task.isCancelled {
             let now = ContinuousClock.now
-            let overdue = running.overdue(now: now, confirmedWithin: confirmedWithin, grace: grace)
+            let overdue = running.overdue(now: now, staleAfter: staleAfter, grace: grace)
             stop(overdue)
             // Jobs that have begun meanwhile are seen at the next tick.
             let wakeAt = min(nextBeat, overdue.next ?? nextBeat, now + Heartbeat.tick)
@@ -39,7 +36,7 @@ struct Heartbeat: Sendable {
         }
     }
 
-    private func stop(_ overdue: RunningJobs.Overdue) {
+    private func stop(_ overdue: Runs.Overdue) {
         running.stop(overdue.timedOut, because: .timedOut)
         running.stop(overdue.unconfirmed, because: .unconfirmed)
         for claim in overdue.deaf {
@@ -57,10 +54,7 @@ struct Heartbeat: Sendable {
         let askedAt = ContinuousClock.now
         do throws(PostgresError) {
             let answer = try await store.heartbeat(claims)
-            running.confirm(answer.held, at: askedAt)
-            running.stop(answer.cancelled, because: .cancelled)
-            // One that was settled meanwhile is not lost: its outcome stands already.
-            running.stop(answer.lost, because: .lost)
+            running.hear(answer, askedAt: askedAt)
             if state.reportAnswer() { logger.notice("the database answers again") }
             return true
         } catch {
