@@ -114,13 +114,7 @@ public final class WorkerState: Sendable {
     @discardableResult
     func reportAnswer() -> Bool {
         var wasAway = false
-        update { snapshot in
-            wasAway = snapshot.databaseError != nil
-            snapshot.isConnected = true
-            snapshot.disconnectedSince = nil
-            snapshot.databaseError = nil
-            snapshot.undisturbedSince = snapshot.undisturbedSince ?? .now
-        }
+        update { wasAway = $0.answered(now: .now) }
         return wasAway
     }
 
@@ -128,14 +122,7 @@ public final class WorkerState: Sendable {
     /// - Returns: Whether that is news.
     func reportOutage(_ error: PostgresError) -> Bool {
         var isNews = false
-        update { snapshot in
-            isNews = snapshot.databaseError == nil
-            snapshot.hasLostDatabase = snapshot.hasLostDatabase || snapshot.lastPollAt != nil
-            snapshot.isConnected = false
-            snapshot.disconnectedSince = snapshot.disconnectedSince ?? .now
-            snapshot.databaseError = "\(error)"
-            snapshot.undisturbedSince = nil
-        }
+        update { isNews = $0.failed("\(error)", now: .now) }
         return isNews
     }
 
