@@ -80,6 +80,7 @@ public struct Daemon: Sendable {
     private func serve(_ worker: JobWorker::JobWorker, on addresses: [ListenAddress]) async throws {
         let group = Live<ServiceGroup?>(nil)
         let isServing = Live(false)
+        let reason = Live("asked to")
         let notifier = Notifier()
         let authentication = Authentication(operators: configuration.operatorDigests)
         let reload = Reload(
@@ -99,7 +100,10 @@ public struct Daemon: Sendable {
         }
         let services: [any Service] = [
             SignalHandling(
-                worker: worker, logger: logger, stop: { await group.value?.triggerGracefulShutdown() },
+                worker: worker, logger: logger, stop: { signal in
+                    reason.value = signal
+                    await group.value?.triggerGracefulShutdown()
+                },
                 reload: { await reload.run() }),
             SystemdReporter(
                 notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value }, logger: logger
@@ -124,7 +128,7 @@ public struct Daemon: Sendable {
         } catch let error as ListenError {
             throw Failure.unavailable("\(error)")
         }
-        logger.notice("worker stopped")
+        logger.notice("worker stopped", metadata: ["REASON": "\(reason.value)"])
     }
 
     /// Sockets that systemd passed win over the one to be made.

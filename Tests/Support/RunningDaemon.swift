@@ -19,12 +19,14 @@ package final class RunningDaemon: Sendable {
     package let directory: String
     package let workerID: String
     package let notify: NotifySocket
+    package let logPath: String
+    private let pidPath: String
     private let process: TiedProcess
     private let client = Client()
 
     package var socketPath: String { directory + "/worker.sock" }
-    package var logPath: String { directory + "/log" }
     package var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
+    package var lastLogLine: String { log.split(separator: "\n").last.map(String.init) ?? "" }
 
     /// Starts it; returns before it is ready.
     /// - Parameters:
@@ -46,9 +48,12 @@ package final class RunningDaemon: Sendable {
             "WORKER_SECRET_TOKEN": RunningDaemon.token, "WORKER_LOG_FORMAT": "json",
         ]
         variables.merge(environment) { $1 }
+        logPath = "\(self.directory)/log-\(number)"
+        pidPath = "\(self.directory)/pid-\(number)"
         process = TiedProcess(
-            wrapper + [BuiltProgram.path(program.rawValue), "run"] + arguments, environment: variables,
-            log: "\(self.directory)/log")
+            ["sh", "-c", "echo $$ >\"$0\"; exec \"$@\"", pidPath] + wrapper
+                + [BuiltProgram.path(program.rawValue), "run"] + arguments,
+            environment: variables, log: logPath)
     }
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
@@ -80,6 +85,39 @@ package final class RunningDaemon: Sendable {
         process.send(.terminate)
         await process.ended()
         await client.shutdown()
+    }
+
+    /// Any signal, to the process itself, as early as it exists.
+    package func signal(_ number: Int32) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            if let text = try? String(contentsOfFile: pidPath, encoding: .utf8), text.hasSuffix("\n"),
+                let pid = Int32(text.dropLast())
+            {
+                kill(pid, number)
+                return
+            }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        throw DevelopmentError("\(workerID) has no process")
+    }
+
+    /// SIGKILL, and its end.
+    package func die() async throws {
+        try await signal(SIGKILL)
+        await process.ended()
+        await client.shutdown()
+    }
+
+    /// Waits until its log says this.
+    package func logs(_ text: String, within limit: Duration = .seconds(60)) async throws {
+        let deadline = ContinuousClock.now + limit
+        while !log.contains(text) {
+            guard ContinuousClock.now < deadline else {
+                throw DevelopmentError("the log never said '\(text)':\n\(log)")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
     }
 
     /// The number of the process itself, as it told the database.
