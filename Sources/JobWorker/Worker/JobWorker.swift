@@ -333,6 +333,7 @@ extension JobWorker {
             of: configuration.workerID, instance: configuration.instance, machineID: configuration.machineID,
             retry: configuration.retry)
         state.count { $0.reaped += count }
+        state.metrics.tookBack(count)
         if count > 0 {
             logger.warning(
                 "took back the jobs that an earlier process of this instance was running",

@@ -144,6 +144,7 @@ final class Poller: Sendable {
     // MARK: Looking
 
     private func claim() async throws(PostgresError) -> [ClaimedJob] {
+        state.metrics.polled(.wake)
         let request = claimRequest()
         wishes.withLock { $0.plan.lookBegins() }
         let askedAt = ContinuousClock.now
@@ -182,6 +183,8 @@ final class Poller: Sendable {
             snapshot.polled(at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, now: .now)
             snapshot.counts.reaped += answer.reaped
         }
+        state.metrics.tookBack(answer.reaped)
+        state.metrics.polled(callers > 0 ? .request : .timer)
         if answer.reaped > 0 {
             logger.warning("took back jobs whose worker fell silent", metadata: ["JOBS": "\(answer.reaped)"])
         }

@@ -16,12 +16,14 @@ struct Runner: Sendable {
         let claim = claimed.claim
         let logger = self.logger(of: claimed)
         logger.debug("job started")
+        let began = ContinuousClock.now
+        state.metrics.started(claimed.job)
         let end = await process(claimed, logger: logger)
         let reason = running.settle(claim)
         let outcome = Outcome(
             of: claimed, end: end, stoppedBecause: reason, timeLimit: state.jobTimeout, retry: retry,
             random: .random(in: 0..<1))
-        await store(outcome, of: claimed, logger: logger)
+        await store(outcome, of: claimed, began: began, logger: logger)
         // A processor that doesn't react keeps its slot: what it uses up is still in use.
         if case .abandoned = end, !state.isDraining { await running.waitUntilTaskEnds(claim) }
         running.remove(claim)
@@ -62,9 +64,12 @@ struct Runner: Sendable {
 
     // MARK: Storing
 
-    private func store(_ outcome: Outcome?, of claimed: ClaimedJob, logger: Logger) async {
+    private func store(
+        _ outcome: Outcome?, of claimed: ClaimedJob, began: ContinuousClock.Instant, logger: Logger
+    ) async {
         let stored: Stored =
             if let outcome { await completer.store(outcome, of: claimed.claim) } else { .fenced }
+        state.metrics.ended(claimed.job, as: stored, after: ContinuousClock.now - began)
         let message: Logger.Metadata.Value =
             if case .settled(let settlement) = outcome { "\(settlement.message)" } else { "" }
         switch stored {

@@ -67,6 +67,8 @@ public final class WorkerState: Sendable {
         var turns: [Loop: ContinuousClock.Instant] = [:]
     }
 
+    /// Figures for whoever watches, beside the snapshot for whoever asks.
+    let metrics = WorkerMetrics()
     private let state = Mutex(State())
     private let changes: AsyncStream<Void>
     private let changed: AsyncStream<Void>.Continuation
@@ -121,6 +123,7 @@ public final class WorkerState: Sendable {
     /// The database failed to answer a poll or a heartbeat.
     /// - Returns: Whether that is news.
     func reportOutage(_ error: PostgresError) -> Bool {
+        metrics.databaseFailed()
         var isNews = false
         update { isNews = $0.failed("\(error)", now: .now) }
         return isNews

@@ -19,7 +19,8 @@ extension ProcessFaults {
             let second = try await RunningDaemon.startQuick(database, instance: "second")
             try await first.die()
             try await database.waitUntil("status = 'completed'", atMost: .seconds(120))
-            #expect(try await database.count("attempts = 2 AND NOT lease_open AND worker_id = '\(second.workerID)'") == 1)
+            #expect(
+                try await database.count("attempts = 2 AND NOT lease_open AND worker_id = '\(second.workerID)'") == 1)
             #expect(
                 try await database.count("message LIKE 'The worker that ran attempt 1%'", of: "public.job_logs") == 1)
             #expect(try await database.count("event = 'start'", of: "public.ledger") == 2)
