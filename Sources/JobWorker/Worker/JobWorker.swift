@@ -143,10 +143,12 @@ public final class JobWorker: Service, WorkerControl {
     }
 
     private func listen() async {
+        let isTold = Live(false)
         await Listener(listenSettings, channels: [Channel.due, Channel.cancel]).run { event in
             switch event {
             case .listening:
                 self.state.update { $0.isListening = true }
+                isTold.value = false
                 // What was announced while nobody listened is only in the table.
                 self.poller.wake()
                 self.beatNow.raise()
@@ -155,9 +157,9 @@ public final class JobWorker: Service, WorkerControl {
             case .notification(let notification):
                 if self.serves(queue: notification.payload) { self.poller.wake() }
             case .lost(let error):
-                let isNews = self.state.snapshot.isListening
                 self.state.update { $0.isListening = false }
-                if isNews {
+                if !isTold.value {
+                    isTold.value = true
                     self.logger.warning("notifications are lost, polling goes on", metadata: ["ERROR": "\(error)"])
                 }
             }

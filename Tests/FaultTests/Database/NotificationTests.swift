@@ -36,7 +36,8 @@ import Testing
     @Test func `a hundred thousand forged notifications cause few looks, and cost no memory`() async throws {
         let proxy = try FaultProxy(to: database.server)
         let daemon = try RunningDaemon(
-            database: database.workerString(through: proxy), environment: ["WORKER_POLL_INTERVAL_MS": "300000"])
+            database: database.workerString(through: proxy),
+            environment: ["WORKER_POLL_INTERVAL_MS": "300000", "WORKER_SHUTDOWN_TIMEOUT_SECONDS": "0"])
         try await daemon.waitUntilReady()
         let process = try await daemon.processID(in: database)
         try await database.insertJob("sleep", payload: "{\"seconds\": 600}")

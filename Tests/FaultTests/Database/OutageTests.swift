@@ -99,7 +99,10 @@ import Testing
         let proxy = try FaultProxy(to: database.server)
         let daemon = try RunningDaemon(
             database: database.workerString(through: proxy),
-            environment: ["WORKER_POLL_INTERVAL_MS": "100", "WORKER_HEARTBEAT_SECONDS": "1"])
+            environment: [
+                "WORKER_POLL_INTERVAL_MS": "100", "WORKER_HEARTBEAT_SECONDS": "1",
+                "WORKER_SHUTDOWN_TIMEOUT_SECONDS": "0",
+            ])
         try await daemon.waitUntilReady()
         try await database.insertJob("sleep", payload: "{\"seconds\": 600}")
         #expect(await daemon.notify.wait(within: .seconds(60)) { $0.hasPrefix("STATUS=Working: 1 of 5") } != nil)
