@@ -312,6 +312,7 @@ extension Connection {
         let handle = try openHandle(operation)
         while true {
             interrupts.askServer(of: handle)
+            if interrupts.isInVain { throw lost(operation, "cancelled, but the server did not stop in time") }
             let left = deadline - .now
             guard left > .zero else { return false }
             let pause = interrupts.isRequested ? min(left, Interrupts.askInterval) : left

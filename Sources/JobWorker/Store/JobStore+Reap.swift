@@ -22,7 +22,8 @@ extension JobStore {
     /// Takes back jobs whose worker has not been heard of for longer than `staleAfter`.
     ///
     /// The lost attempt counts; the job waits its normal delay (up to a tenth longer), or fails if its
-    /// attempts are used up or if it was the only suspect in the death of three workers.
+    /// attempts are used up or if it was the only suspect in the death of three workers. Cancelled jobs of such
+    /// workers only lose their open lease.
     /// Relies on `jobs_processing`. Safe from any number of workers at once.
     /// - Returns: How many.
     package func reap(_ request: ReapRequest) async throws(PostgresError) -> Int {
@@ -61,7 +62,7 @@ extension JobStore {
         return try rows.first?.decode("reaped") ?? 0
     }
 
-    /// The tables `stale`, `verdict`, `taken_back` and its log rows.
+    /// The tables `stale`, `closed`, `verdict`, `taken_back` and its log rows.
     func takingBack(_ request: ReapRequest) -> Fragment {
         """
         stale AS MATERIALIZED (
@@ -79,6 +80,18 @@ extension JobStore {
             ORDER BY jobs.id
             LIMIT \(request.batch)
             FOR UPDATE OF jobs SKIP LOCKED
+        ),
+        -- Cancelled while it ran, by a worker that died before it could record the run's end: a lease that stayed
+        -- open would keep the job from ever being deleted. One that is pending again is the claim's to judge.
+        closed AS (
+            UPDATE public.jobs SET lease_open = false
+            WHERE id = ANY (ARRAY(
+                SELECT jobs.id FROM public.jobs
+                WHERE jobs.lease_open AND jobs.status NOT IN ('processing', 'pending') AND \(request.isAllowed)
+                  AND jobs.worker_heartbeat_at < clock_timestamp() - \(request.staleAfter)
+                ORDER BY jobs.id
+                LIMIT \(request.batch)
+                FOR UPDATE OF jobs SKIP LOCKED))
         ),
         \(verdicts(request.retry))
         """

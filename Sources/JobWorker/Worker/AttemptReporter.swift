@@ -52,7 +52,8 @@ final class AttemptReporter: JobReporter {
         do throws(PostgresError) {
             isHeld = try await write()
         } catch {
-            if error.reason == .cancelled { throw CancellationError() }
+            // Told to stop amid the statement: whether it took effect makes no difference any more.
+            if error.reason == .cancelled || Task.isCancelled { throw CancellationError() }
             throw error
         }
         guard !isHeld else { return }

@@ -84,7 +84,7 @@ extension Invariant {
                 LEFT JOIN LATERAL (
                     SELECT a.at FROM chaos.audit AS a WHERE a.job = c.job AND a.seq > c.seq ORDER BY a.seq LIMIT 1) AS n ON true
                 WHERE NOT EXISTS (SELECT FROM chaos.executions AS e WHERE e.job = c.job AND e.claimed = c.started)
-                  AND coalesce(n.at, clock_timestamp()) > c.at + interval '\(Int(Course.stale) * 8) seconds'
+                  AND coalesce(n.at, clock_timestamp()) > c.at + interval '\(Int(Course.stale) * 5) seconds'
                 """),
     ]
 
@@ -94,7 +94,9 @@ extension Invariant {
                b.run, b.worker, b.started,
                EXISTS (SELECT FROM chaos.faults AS f WHERE f.worker = a.worker AND f.kind LIKE 'freeze%'
                        AND f.began <= b.started AND f.ended >= a.started) AS is_frozen,
-               j.job_type = 'deaf' AS is_deaf
+               -- Only the network keeps a lease from being confirmed; in a drain it is waited for.
+               j.job_type = 'deaf' AND EXISTS (SELECT FROM chaos.audit AS t WHERE t.job = a.job AND t.deaths > t.old_deaths
+                                               AND t.old_started = a.claimed) AS is_deaf
         FROM chaos.executions AS a
         JOIN chaos.executions AS b ON b.job = a.job AND b.claimed > a.claimed AND b.started < coalesce(a.ended, a.last_seen)
         JOIN public.jobs AS j ON j.id = a.job

@@ -8,7 +8,7 @@ enum JobMix {
     static let types = shares.map(\.value).sorted()
 
     private static let shares: [(weight: Int, value: String)] = [
-        (46, "short"), (8, "long"), (11, "flaky"), (5, "doomed"), (6, "snoozing"), (3, "deaf"), (4, "lingering"),
+        (44, "short"), (8, "long"), (11, "flaky"), (5, "doomed"), (6, "snoozing"), (3, "deaf"), (6, "lingering"),
         (4, "timing_out"), (4, "big"), (9, "reporting"),
     ]
 
@@ -27,7 +27,7 @@ enum JobMix {
             behaviour.milliseconds = between(1000, 6000)
             behaviour.isDeaf = true
         case "lingering":
-            behaviour.milliseconds = between(1500, 4000)
+            behaviour.milliseconds = between(1500, 6000)
             behaviour.lingers = between(300, 500)
         case "timing_out":
             behaviour.milliseconds = 4000

@@ -75,7 +75,7 @@ struct LedgerProcessor: JobProcessor {
     private func tidyUp(_ behaviour: Behaviour, run: String, job: Job) async {
         let end = ContinuousClock.now + .milliseconds(behaviour.lingers)
         while ContinuousClock.now < end {
-            await sleepSoundly(.milliseconds(50))
+            await sleepSoundly(.milliseconds(5))
             ledger.add(.beat, run: run, of: job)
         }
     }

@@ -70,6 +70,20 @@ import Testing
         #expect(try await database.job(id).status == "pending")
     }
 
+    @Test func `the open lease of a cancelled job closes when its worker fell silent`() async throws {
+        let silent = try await database.insertJob(status: .processing, heartbeatAge: .seconds(121))
+        let alive = try await database.insertJob(status: .processing, heartbeatAge: .seconds(119))
+        for id in [silent, alive] {
+            _ = try await store.cancel(id, by: Requester(actor: "operator:test", via: .cli))
+        }
+        #expect(try await store.reap(.test(isAllowed: false)) == 0)
+        #expect(try await database.job(silent).leaseIsOpen)
+        #expect(try await store.reap(.test()) == 0)
+        let row = try await database.job(silent)
+        #expect(row.status == "cancelled" && !row.leaseIsOpen && row.workerDeaths == 0)
+        #expect(try await database.job(alive).leaseIsOpen)
+    }
+
     @Test func `while reaping isn't allowed nothing is taken back`() async throws {
         try await database.insertJob(status: .processing, heartbeatAge: .seconds(200))
         #expect(try await store.reap(.test(isAllowed: false)) == 0)
