@@ -7,7 +7,7 @@ import Testing
 
 /// Jobs that do harm to their worker.
 extension ProcessFaults {
-    @Suite(.database()) struct PoisonTests {
+    @Suite(.database()) struct PoisonJobTests {
         let database = TestDatabase.current
 
         @Test func `a job that ends its worker each time fails after three deaths, the others lose at most a retry`()
