@@ -30,7 +30,9 @@ public struct ConnectionSettings: Sendable {
         SET search_path = public, pg_temp; SET extra_float_digits = 1;
         SET statement_timeout = \(statementTimeout.wholeMilliseconds);
         SET lock_timeout = \(lockTimeout.wholeMilliseconds);
-        SET idle_in_transaction_session_timeout = 60000
+        SET idle_in_transaction_session_timeout = 60000;
+        SELECT pg_catalog.set_config('idle_session_timeout', '0', false)
+        WHERE pg_catalog.current_setting('server_version_num')::int >= 140000
         """
     }
 

@@ -21,7 +21,7 @@ public struct Statement: Sendable, ExpressibleByStringInterpolation {
     /// The text between the first `/*` and `*/`, or the statement's first words.
     public var name: String { Statement.name(of: sql) }
 
-    static func name(of sql: String) -> String {
+    package static func name(of sql: String) -> String {
         var text = Substring(sql)
         while let first = text.first, first == " " || first == "\n" { text.removeFirst() }
         if text.hasPrefix("/*") {

@@ -94,6 +94,9 @@ extension Logger {
 
 package struct NeverTrue: Error, CustomStringConvertible {
     package let condition: String
+
+    package init(condition: String) { self.condition = condition }
+
     package var description: String { "this never came true: \(condition)" }
 }
 

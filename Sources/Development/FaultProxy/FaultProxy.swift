@@ -100,6 +100,9 @@ package final class FaultProxy: Sendable {
     package var attempts: Int { thread.withState { $0.attempts } }
     package var openConnections: Int { thread.withState { $0.links.count } }
 
+    /// How often a statement came, by the name in its first comment.
+    package func statements(_ name: String) -> Int { thread.withState { $0.statements[name] ?? 0 } }
+
     /// When this returns, nothing more passes in the old way.
     /// - Parameter application: Only for sessions of this `application_name`.
     package func set(_ mode: Mode, application: String? = nil) {

@@ -7,6 +7,8 @@ extension FaultProxyThread {
         var rules: [(rule: FaultProxy.Rule, hit: AsyncStream<Void>.Continuation)] = []
         var links: [Int: FaultProxyLink] = [:]
         var attempts = 0
+        /// Statements that came, by the name in their first comment.
+        var statements: [String: Int] = [:]
         var isStopped = false
         var buffer = [UInt8](repeating: 0, count: 65_536)
 

@@ -1,4 +1,5 @@
 import Glibc
+import Postgres
 import Synchronization
 
 /// The thread on which a proxy passes on what comes.
@@ -151,6 +152,7 @@ final class FaultProxyThread: Sendable {
     /// Looks whether a rule is about this statement.
     /// - Returns: Whether the statement may pass.
     private func strike(_ statement: String, _ link: FaultProxyLink, _ state: inout State) -> Bool {
+        state.statements[Statement.name(of: statement), default: 0] += 1
         guard let place = state.rules.firstIndex(where: { statement.contains($0.rule.text) }) else { return true }
         guard state.rules[place].rule.skipped == 0 else {
             state.rules[place].rule.skipped -= 1

@@ -4,7 +4,7 @@ extension JobStore {
     /// Stores that these attempts succeeded, with their results.
     ///
     /// - Returns: The claims whose completion is stored, by this call or by an earlier one whose answer
-    ///   was lost. The others were not ours any more.
+    ///   was lost. The others were not ours any more, or somebody has locked their rows: see `openClaims`.
     /// - Throws: `PostgresError`; where the server refused, one of the results can't be stored.
     package func complete(
         _ completions: [(claim: Claim, result: JSONText?)]
@@ -12,10 +12,17 @@ extension JobStore {
         let rows = try await pool.query(
             """
             /* jobworker:complete */
-            WITH ended AS (
+            WITH given AS (
                 SELECT * FROM unnest(
                     \(completions.map(\.claim.jobID)), \(completions.map(\.claim.token)),
-                    \(NullableArray(completions.map { $0.result?.text }))) AS ended (id, lease_token, result)
+                    \(NullableArray(completions.map { $0.result?.text }))) AS given (id, lease_token, result)
+            ),
+            ended AS MATERIALIZED (
+                SELECT given.* FROM given
+                JOIN public.jobs ON jobs.id = given.id AND jobs.lease_token = given.lease_token
+                WHERE jobs.status = 'processing'
+                ORDER BY jobs.id
+                FOR NO KEY UPDATE OF jobs SKIP LOCKED
             ),
             completed AS (
                 UPDATE public.jobs
@@ -36,8 +43,8 @@ extension JobStore {
             SELECT id, lease_token FROM completed
             UNION ALL
             -- Stored before, by the same claim: the statement was sent twice.
-            SELECT jobs.id, jobs.lease_token FROM ended
-            JOIN public.jobs ON jobs.id = ended.id AND jobs.lease_token = ended.lease_token
+            SELECT jobs.id, jobs.lease_token FROM given
+            JOIN public.jobs ON jobs.id = given.id AND jobs.lease_token = given.lease_token
             WHERE jobs.status = 'completed'
             """)
         var stored: Set<Claim> = []
@@ -45,16 +52,35 @@ extension JobStore {
         return stored
     }
 
+    /// Those of the claims that still are to be ended: what a statement passed over because of another's row lock.
+    package func openClaims(_ claims: [Claim]) async throws(PostgresError) -> Set<Claim> {
+        let rows = try await pool.query(
+            """
+            /* jobworker:open_claims */
+            SELECT jobs.id, jobs.lease_token
+            FROM unnest(\(claims.map(\.jobID)), \(claims.map(\.token))) AS given (id, lease_token)
+            JOIN public.jobs ON jobs.id = given.id AND jobs.lease_token = given.lease_token
+            WHERE jobs.status = 'processing'
+            """)
+        var open: Set<Claim> = []
+        for row in rows { open.insert(try Claim(row)) }
+        return open
+    }
+
     /// Stores that these runs have ended although their jobs were not ours to end: cancelled ones may
-    /// then be claimed anew.
+    /// then be claimed anew. Where somebody has locked a row they wait for the end of its lease.
     package func endRuns(_ claims: [Claim]) async throws(PostgresError) {
         try await pool.query(
             """
             /* jobworker:end_runs */
-            UPDATE public.jobs SET lease_open = false
-            FROM unnest(\(claims.map(\.jobID)), \(claims.map(\.token))) AS ended (id, lease_token)
-            WHERE jobs.id = ended.id AND jobs.lease_token = ended.lease_token AND jobs.lease_open
-              AND jobs.status <> 'processing'
+            WITH ended AS MATERIALIZED (
+                SELECT jobs.id
+                FROM unnest(\(claims.map(\.jobID)), \(claims.map(\.token))) AS given (id, lease_token)
+                JOIN public.jobs ON jobs.id = given.id AND jobs.lease_token = given.lease_token
+                WHERE jobs.lease_open AND jobs.status <> 'processing'
+                FOR NO KEY UPDATE OF jobs SKIP LOCKED
+            )
+            UPDATE public.jobs SET lease_open = false WHERE jobs.id = ANY (ARRAY(SELECT id FROM ended))
             """)
     }
 }

@@ -45,8 +45,8 @@ extension JobStore {
     /// Stores how these attempts ended, with their log rows; decides by the row's own counters
     /// whether another attempt follows. Relies on `jobs_pkey`.
     ///
-    /// - Returns: What became of each job; a claim that is missing was not ours any more, or was
-    ///   settled by an earlier call whose answer was lost.
+    /// - Returns: What became of each job; a claim that is missing was not ours any more, was settled by an
+    ///   earlier call whose answer was lost, or somebody has locked its row: see `openClaims`.
     package func settle(_ settlements: [Settlement]) async throws(PostgresError) -> [Claim: Verdict] {
         let rows = try await pool.query(
             """
@@ -65,7 +65,7 @@ extension JobStore {
                 JOIN public.jobs ON jobs.id = given.id
                 WHERE jobs.lease_token = given.lease_token AND jobs.status = 'processing'
                 ORDER BY jobs.id
-                FOR UPDATE OF jobs
+                FOR UPDATE OF jobs SKIP LOCKED
             ),
             judged AS (
                 SELECT ended.*,

@@ -3,14 +3,6 @@ import Logging
 import Postgres
 import Synchronization
 
-/// How an attempt ended.
-enum Outcome: Sendable {
-    case completed(JSONText?)
-    case settled(Settlement)
-    /// Cancelled or lost: only the run's end is to be recorded.
-    case ended
-}
-
 /// What the database made of an outcome.
 enum Stored: Sendable, Hashable {
     case completed, retried, failed, snoozed, released
@@ -42,6 +34,7 @@ final class Completer: Sendable {
     private let arrived: AsyncStream<Void>.Continuation
     /// Most outcomes in one statement.
     private static let batchLimit = 500
+    private static let pauseForLocks = Duration.milliseconds(100)
 
     init(store: JobStore, state: WorkerState, logger: Logger) {
         self.store = store
@@ -65,21 +58,36 @@ final class Completer: Sendable {
     func giveUp() { isGivenUp.store(true, ordering: .releasing) }
 
     func run() async {
-        for await _ in arrivals {
-            while true {
-                let batch = queue.withLock { queue in
-                    let batch = Array(queue.prefix(Completer.batchLimit))
-                    queue.removeFirst(batch.count)
-                    return batch
+        await withDiscardingTaskGroup { group in
+            for await _ in arrivals {
+                while true {
+                    let batch = queue.withLock { queue in
+                        let batch = Array(queue.prefix(Completer.batchLimit))
+                        queue.removeFirst(batch.count)
+                        return batch
+                    }
+                    if batch.isEmpty { break }
+                    let locked = await write(batch)
+                    if !locked.isEmpty { group.addTask { await self.putBack(locked) } }
                 }
-                if batch.isEmpty { break }
-                await write(batch)
+                state.rests(.completer)
             }
-            state.rests(.completer)
         }
     }
 
-    private func write(_ batch: [Entry]) async {
+    /// Whoever locks a row keeps its own job waiting, and no other.
+    private func putBack(_ entries: [Entry]) async {
+        try? await Task.sleep(for: Completer.pauseForLocks)
+        if isGivenUp.load(ordering: .acquiring) || Task.isCancelled {
+            for entry in entries { entry.stored.resume(returning: .unknown) }
+        } else {
+            queue.withLock { $0 += entries }
+            arrived.yield()
+        }
+    }
+
+    /// - Returns: Those whose rows others have locked.
+    private func write(_ batch: [Entry]) async -> [Entry] {
         var completions: [(Entry, JSONText?)] = []
         var settlements: [(Entry, Settlement)] = []
         var ends: [Entry] = []
@@ -90,78 +98,94 @@ final class Completer: Sendable {
             case .ended: ends.append(entry)
             }
         }
-        if !completions.isEmpty { await complete(completions) }
-        if !settlements.isEmpty { await settle(settlements) }
+        var locked: [Entry] = []
+        if !completions.isEmpty { locked += await complete(completions) }
+        if !settlements.isEmpty { locked += await settle(settlements) }
         if !ends.isEmpty { await end(ends, as: .ended) }
+        return locked
     }
 
-    private func complete(_ completions: [(entry: Entry, result: JSONText?)]) async {
+    private func complete(_ completions: [(entry: Entry, result: JSONText?)]) async -> [Entry] {
         let answer = await untilAnswered { () async throws(PostgresError) -> Set<Claim> in
             try await self.store.complete(completions.map { ($0.entry.claim, $0.result) })
         }
         switch answer {
         case .success(let stored):
-            var fenced: [Entry] = []
+            var missing: [Entry] = []
             for (entry, _) in completions {
                 if stored.contains(entry.claim) {
                     entry.stored.resume(returning: .completed)
                 } else {
-                    fenced.append(entry)
+                    missing.append(entry)
                 }
             }
-            if !fenced.isEmpty { await end(fenced, as: .fenced) }
+            return await endThoseLost(missing)
         case .failure(let error) where error.isTransient || error.reason == .cancelled:
             for (entry, _) in completions { entry.stored.resume(returning: .unknown) }
         case .failure(let error) where completions.count > 1:
             // One result that can't be stored must not take the others along.
             logger.warning("a batch of completions was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
             let middle = completions.count / 2
-            await complete(Array(completions[..<middle]))
-            await complete(Array(completions[middle...]))
+            let locked = await complete(Array(completions[..<middle]))
+            return locked + (await complete(Array(completions[middle...])))
         case .failure(let error):
-            guard let (entry, _) = completions.first else { return }
+            guard let (entry, _) = completions.first else { return [] }
             let message = "The job ran, but its result can't be stored: \(error.message)"
-            await settle([(entry, Settlement(claim: entry.claim, kind: .fail, message: message))])
+            return await settle([(entry, Settlement(claim: entry.claim, kind: .fail, message: message))])
         }
+        return []
     }
 
-    private func settle(_ settlements: [(entry: Entry, settlement: Settlement)]) async {
+    private func settle(_ settlements: [(entry: Entry, settlement: Settlement)]) async -> [Entry] {
         let answer = await untilAnswered { () async throws(PostgresError) -> [Claim: Verdict] in
             try await self.store.settle(settlements.map(\.settlement))
         }
         switch answer {
         case .success(let verdicts):
-            var fenced: [Entry] = []
+            var missing: [Entry] = []
             for (entry, _) in settlements {
                 switch verdicts[entry.claim] {
                 case .retried: entry.stored.resume(returning: .retried)
                 case .failed: entry.stored.resume(returning: .failed)
                 case .snoozed: entry.stored.resume(returning: .snoozed)
                 case .released: entry.stored.resume(returning: .released)
-                case nil: fenced.append(entry)
+                case nil: missing.append(entry)
                 }
             }
-            if !fenced.isEmpty { await end(fenced, as: .fenced) }
+            return await endThoseLost(missing)
         case .failure(let error) where error.isTransient || error.reason == .cancelled:
             for (entry, _) in settlements { entry.stored.resume(returning: .unknown) }
         case .failure(let error) where settlements.count > 1:
             logger.warning("a batch of failures was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
             let middle = settlements.count / 2
-            await settle(Array(settlements[..<middle]))
-            await settle(Array(settlements[middle...]))
+            let locked = await settle(Array(settlements[..<middle]))
+            return locked + (await settle(Array(settlements[middle...])))
         case .failure(let error):
-            guard let (entry, settlement) = settlements.first else { return }
+            guard let (entry, settlement) = settlements.first else { return [] }
             if settlement.stack == nil, settlement.message == Completer.plainMessage {
                 logger.error("an outcome can't be stored; the job will be taken back", metadata: ["ERROR": "\(error)"])
                 entry.stored.resume(returning: .fenced)
-                return
+                return []
             }
             // The text of the error itself is what can't be stored.
             let plain = Settlement(
                 claim: settlement.claim, kind: settlement.kind, message: Completer.plainMessage,
                 delay: settlement.delay, retryDelay: settlement.retryDelay)
-            await settle([(entry, plain)])
+            return await settle([(entry, plain)])
         }
+        return []
+    }
+
+    /// - Returns: Those that are still ours to end.
+    private func endThoseLost(_ entries: [Entry]) async -> [Entry] {
+        guard !entries.isEmpty else { return [] }
+        let answer = await untilAnswered { () async throws(PostgresError) in
+            try await self.store.openClaims(entries.map(\.claim))
+        }
+        let open: Set<Claim> = if case .success(let open) = answer { open } else { [] }
+        let lost = entries.filter { !open.contains($0.claim) }
+        if !lost.isEmpty { await end(lost, as: .fenced) }
+        return entries.filter { open.contains($0.claim) }
     }
 
     private static let plainMessage =

@@ -14,33 +14,46 @@ struct Heartbeat: Sendable {
     let logger: Logger
 
     private static let tick = Duration.milliseconds(500)
-
-    /// A run is stopped when a quarter of its lease is left and the database hasn't confirmed it.
-    static func confirmedWithin(_ staleAfter: Duration) -> Duration { staleAfter * 3 / 4 }
+    private static let restBetweenBeats = Duration.milliseconds(20)
 
     func run() async {
-        var nextBeat = ContinuousClock.now + interval
+        await withDiscardingTaskGroup { group in
+            // By itself: a beat whose answer doesn't come must not keep runs from being stopped in time.
+            group.addTask { await watch() }
+            await beatUntilCancelled()
+        }
+    }
+
+    /// Stops what is over by this process's own clock.
+    private func watch() async {
         while !Task.isCancelled {
             let now = ContinuousClock.now
-            let overdue = running.overdue(
-                now: now, confirmedWithin: Heartbeat.confirmedWithin(staleAfter), grace: grace)
+            let overdue = running.overdue(now: now, staleAfter: staleAfter, grace: grace)
             stop(overdue)
             // Jobs that have begun meanwhile are seen at the next tick.
-            let wakeAt = min(nextBeat, overdue.next ?? nextBeat, now + Heartbeat.tick)
-            state.willTurn(.heartbeat, within: .seconds(90))
-            let isAsked = await wakeup.wait(until: max(wakeAt, now + .milliseconds(10)))
+            let wakeAt = max(min(overdue.next ?? now + Heartbeat.tick, now + Heartbeat.tick), now + .milliseconds(10))
+            try? await Task.sleep(until: wakeAt, clock: .continuous)
+        }
+    }
+
+    private func beatUntilCancelled() async {
+        var nextBeat = ContinuousClock.now + interval
+        while !Task.isCancelled {
+            state.willTurn(.heartbeat, within: max(nextBeat - .now, .zero) + .seconds(90))
+            await wakeup.wait(until: nextBeat)
             if Task.isCancelled { return }
-            guard isAsked || ContinuousClock.now >= nextBeat else { continue }
             if await beat() {
                 nextBeat = .now + interval
             } else {
                 // Soon again, but not in a storm.
                 nextBeat = .now + min(interval, .seconds(1))
             }
+            // Anybody can send notifications, any number of them: let them gather.
+            try? await Task.sleep(for: Heartbeat.restBetweenBeats)
         }
     }
 
-    private func stop(_ overdue: RunningJobs.Overdue) {
+    private func stop(_ overdue: Runs.Overdue) {
         running.stop(overdue.timedOut, because: .timedOut)
         running.stop(overdue.unconfirmed, because: .unconfirmed)
         for claim in overdue.deaf {
@@ -58,10 +71,7 @@ struct Heartbeat: Sendable {
         let askedAt = ContinuousClock.now
         do throws(PostgresError) {
             let answer = try await store.heartbeat(claims)
-            running.confirm(answer.held, at: askedAt)
-            running.stop(answer.cancelled, because: .cancelled)
-            // One that was settled meanwhile is not lost: its outcome stands already.
-            running.stop(answer.lost, because: .lost)
+            running.hear(answer, askedAt: askedAt)
             if state.reportAnswer() { logger.notice("the database answers again") }
             return true
         } catch {

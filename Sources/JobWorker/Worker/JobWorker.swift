@@ -143,10 +143,12 @@ public final class JobWorker: Service, WorkerControl {
     }
 
     private func listen() async {
+        let isTold = Live(false)
         await Listener(listenSettings, channels: [Channel.due, Channel.cancel]).run { event in
             switch event {
             case .listening:
                 self.state.update { $0.isListening = true }
+                isTold.value = false
                 // What was announced while nobody listened is only in the table.
                 self.poller.wake()
                 self.beatNow.raise()
@@ -155,9 +157,9 @@ public final class JobWorker: Service, WorkerControl {
             case .notification(let notification):
                 if self.serves(queue: notification.payload) { self.poller.wake() }
             case .lost(let error):
-                let isNews = self.state.snapshot.isListening
                 self.state.update { $0.isListening = false }
-                if isNews {
+                if !isTold.value {
+                    isTold.value = true
                     self.logger.warning("notifications are lost, polling goes on", metadata: ["ERROR": "\(error)"])
                 }
             }
@@ -238,7 +240,8 @@ public final class JobWorker: Service, WorkerControl {
         let outcome = await poller.look()
         report.refusal = outcome.error
         guard outcome.error == nil else { return report }
-        let awaited = before.union(outcome.claims)
+        // Also what a wake-up claimed while the caller waited for its look.
+        let awaited = before.union(outcome.claims).union(running.claims)
         await withTimeLimit(limit) { await self.running.waitUntilGone(awaited) }
         let (now, then) = (state.snapshot.counts, outcome.countsBefore)
         report.claimed = now.claimed - then.claimed
@@ -280,7 +283,7 @@ extension JobWorker {
     }
 
     private func isReady() async throws -> Bool {
-        switch try await store.schemaState() {
+        switch try await schemaState() {
         case .current: break
         case .behind(let missing):
             state.reportAnswer()
@@ -315,6 +318,16 @@ extension JobWorker {
         return true
     }
 
+    private func schemaState() async throws -> JobStore.SchemaState {
+        do throws(PostgresError) {
+            return try await store.schemaState()
+        } catch {
+            // A login that is no member of the worker's role may not even look.
+            guard error.sqlState == "42501" else { throw error }
+            throw WorkerRefusal(try await store.accessProblem() ?? "\(error)")
+        }
+    }
+
     private func takeBackPredecessors() async throws {
         let configuration = settings.value
         guard configuration.holdsInstanceLock, !configuration.machineID.isEmpty else { return }
@@ -322,6 +335,7 @@ extension JobWorker {
             of: configuration.workerID, instance: configuration.instance, machineID: configuration.machineID,
             retry: configuration.retry)
         state.count { $0.reaped += count }
+        state.metrics.tookBack(count)
         if count > 0 {
             logger.warning(
                 "took back the jobs that an earlier process of this instance was running",

@@ -1,0 +1,47 @@
+import Postgres
+
+/// What polls and heartbeats tell of the database, and what follows from it.
+extension WorkerState.Snapshot {
+    /// The database answered.
+    /// - Returns: Whether it had been lost before.
+    mutating func answered(now: ContinuousClock.Instant) -> Bool {
+        let wasAway = databaseError != nil
+        isConnected = true
+        disconnectedSince = nil
+        databaseError = nil
+        undisturbedSince = undisturbedSince ?? now
+        return wasAway
+    }
+
+    /// The database failed to answer.
+    /// - Returns: Whether that is news.
+    mutating func failed(_ error: String, now: ContinuousClock.Instant) -> Bool {
+        let isNews = databaseError == nil
+        hasLostDatabase = hasLostDatabase || lastPollAt != nil
+        isConnected = false
+        disconnectedSince = disconnectedSince ?? now
+        databaseError = error
+        undisturbedSince = nil
+        return isNews
+    }
+
+    /// A poll was answered at `now`, having been sent at `askedAt`.
+    mutating func polled(
+        at databaseTime: Timestamp, serverStartedAt: Timestamp, askedAt: ContinuousClock.Instant,
+        now: ContinuousClock.Instant
+    ) {
+        lastPollAt = databaseTime
+        serverAge = databaseTime.duration(since: serverStartedAt)
+        lastPollInstant = now
+        databaseLatency = now - askedAt
+    }
+
+    /// Whether silent workers may be taken for dead.
+    ///
+    /// Nobody could tell that they live while the database was away: give them the time of a lease after it.
+    /// A worker that has just begun doesn't know what was; it waits for others to beat.
+    func mayReap(staleAfter: Duration, heartbeatInterval: Duration, now: ContinuousClock.Instant) -> Bool {
+        guard let undisturbedSince, let serverAge, serverAge >= staleAfter else { return false }
+        return undisturbedSince + (hasLostDatabase ? staleAfter : heartbeatInterval * 2) <= now
+    }
+}
