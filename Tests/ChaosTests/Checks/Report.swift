@@ -93,28 +93,35 @@ struct Report: Sendable {
         Swift.print("\(title): \(sum)\(parts.isEmpty ? "" : " (\(parts.joined(separator: ", ")))")")
     }
 
-    /// From the end of a worker to the next run of what it was running, the retry's delay included.
+    /// From the end of a worker to the next run of what it was running, the retry's delay included. Without what
+    /// people changed meanwhile.
     private func recoveries() async throws {
         let rows = try await database.admin.query(
             """
             SELECT kind, count(*) AS count, percentile_disc(0.5) WITHIN GROUP (ORDER BY seconds) AS p50,
-                   percentile_disc(0.99) WITHIN GROUP (ORDER BY seconds) AS p99, max(seconds) AS longest
+                   percentile_disc(0.99) WITHIN GROUP (ORDER BY seconds) AS p99, max(seconds) AS longest,
+                   percentile_disc(0.5) WITHIN GROUP (ORDER BY free_after) AS free_p50,
+                   percentile_disc(0.99) WITHIN GROUP (ORDER BY free_after) AS free_p99
             FROM (
-                SELECT f.kind, extract(epoch FROM min(b.started) - f.began)::float8 AS seconds
+                SELECT f.kind, extract(epoch FROM b.started - f.began)::float8 AS seconds,
+                       extract(epoch FROM t.at - f.began)::float8 AS free_after
                 FROM chaos.faults AS f
                 JOIN chaos.executions AS e ON e.worker = f.worker AND e.how IS NULL
-                JOIN chaos.executions AS b ON b.job = e.job AND b.claimed > e.claimed
-                WHERE f.kind IN ('kill', 'killAndPause') GROUP BY f.kind, f.began, e.run
+                JOIN chaos.audit AS t ON t.job = e.job AND t.old_started = e.claimed AND t.deaths > t.old_deaths
+                CROSS JOIN LATERAL (SELECT started FROM chaos.executions AS b WHERE b.job = e.job AND b.claimed > e.claimed
+                                    ORDER BY b.claimed LIMIT 1) AS b
+                WHERE f.kind IN ('kill', 'killAndPause') AND NOT EXISTS (
+                    SELECT FROM chaos.audit AS h WHERE h.job = e.job AND h.who = '\(sql: ChaosDatabase.client)'
+                    AND h.at BETWEEN e.claimed AND b.started)
             ) AS recoveries GROUP BY kind ORDER BY kind
             """)
         for row in rows {
-            let p50: Double = try row.decode("p50")
-            let p99: Double = try row.decode("p99")
-            let longest: Double = try row.decode("longest")
+            func seconds(_ column: String) throws -> Double { tenths(try row.decode(column)) }
             Swift.print(
                 """
-                \(try row.decode("kind", as: String.self)) to next start: \(try row.decode("count", as: Int.self)) jobs, \
-                p50 \(tenths(p50)) s, p99 \(tenths(p99)) s, longest \(tenths(longest)) s
+                \(try row.decode("kind", as: String.self)): \(try row.decode("count", as: Int.self)) jobs, \
+                taken back p50 \(try seconds("free_p50")) s, p99 \(try seconds("free_p99")) s, \
+                running again p50 \(try seconds("p50")) s, p99 \(try seconds("p99")) s, longest \(try seconds("longest")) s
                 """)
         }
     }
