@@ -29,10 +29,10 @@ extension JobStore {
         for row in rows {
             let claim = try Claim(row)
             answer.lost.remove(claim)
-            if try row.decode("status", as: String.self) == JobStatus.processing.rawValue {
-                answer.held.insert(claim)
-            } else {
-                answer.cancelled.insert(claim)
+            switch ClaimState(status: try row.decode("status", as: String.self)) {
+            case .held: answer.held.insert(claim)
+            case .cancelled: answer.cancelled.insert(claim)
+            case .lost: break
             }
         }
         return answer

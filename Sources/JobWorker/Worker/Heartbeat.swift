@@ -15,24 +15,34 @@ struct Heartbeat: Sendable {
 
     private static let tick = Duration.milliseconds(500)
 
+    /// Two loops: what is overdue must be stopped also while a beat waits for its answer.
     func run() async {
-        var nextBeat = ContinuousClock.now + interval
+        await withDiscardingTaskGroup { loops in
+            loops.addTask { await self.watch() }
+            loops.addTask { await self.beatUntilCancelled() }
+        }
+    }
+
+    private func watch() async {
         while !Task.isCancelled {
             let now = ContinuousClock.now
             let overdue = running.overdue(now: now, staleAfter: staleAfter, grace: grace)
             stop(overdue)
             // Jobs that have begun meanwhile are seen at the next tick.
-            let wakeAt = min(nextBeat, overdue.next ?? nextBeat, now + Heartbeat.tick)
-            state.willTurn(.heartbeat, within: .seconds(90))
-            let isAsked = await wakeup.wait(until: max(wakeAt, now + .milliseconds(10)))
+            let next = min(overdue.next ?? now + Heartbeat.tick, now + Heartbeat.tick)
+            try? await Task.sleep(until: max(next, now + .milliseconds(10)), clock: .continuous)
+        }
+    }
+
+    private func beatUntilCancelled() async {
+        var nextBeat = ContinuousClock.now + interval
+        while !Task.isCancelled {
+            state.willTurn(.heartbeat, within: interval + .seconds(90))
+            let isAsked = await wakeup.wait(until: nextBeat)
             if Task.isCancelled { return }
             guard isAsked || ContinuousClock.now >= nextBeat else { continue }
-            if await beat() {
-                nextBeat = .now + interval
-            } else {
-                // Soon again, but not in a storm.
-                nextBeat = .now + min(interval, .seconds(1))
-            }
+            // Soon again after a failure, but not in a storm.
+            nextBeat = await beat() ? .now + interval : .now + min(interval, .seconds(1))
         }
     }
 
