@@ -16,7 +16,7 @@ import Testing
     }
 
     /// Seeds of histories that found something.
-    @Test(arguments: [11, 86, 295, 764] as [UInt64])
+    @Test(arguments: [11, 86, 295, 764, 3139, 3290, 3922] as [UInt64])
     func `a history that once went wrong goes right`(seed: UInt64) {
         if let violation = Simulation(seed: seed).run() { record(seed, violation) }
     }

@@ -31,10 +31,7 @@ extension SimulatedWorker {
     private func look(isPoll: Bool) {
         let request = ClaimRequest(configuration, jobTypes: ["noop"], runs: runs)
         let mayReap =
-            isPoll
-            && contact.mayReap(
-                staleAfter: configuration.staleAfter, heartbeatInterval: configuration.heartbeatInterval,
-                now: simulation.instant)
+            isPoll && contact.mayReap(configuration, now: simulation.instant)
         if isPoll { isAsked = false }
         plan.lookBegins()
         isLooking = true
@@ -67,7 +64,7 @@ extension SimulatedWorker {
                     contact.polled(
                         at: Timestamp(microseconds: Int64(found.now) * 1000),
                         serverStartedAt: Timestamp(microseconds: Int64(found.serverStartedAt) * 1000),
-                        askedAt: askedAt, now: simulation.instant)
+                        askedAt: askedAt, configuration, now: simulation.instant)
                     let pause = configuration.pollInterval * (1 - 0.2 * simulation.dice.share())
                     plan.polled(
                         isReapingDone: found.reaped < SimulatedWorker.batch, now: simulation.instant, pause: pause)

@@ -24,8 +24,8 @@ extension Observer {
     private func checkStop(of worker: SimulatedWorker, in simulation: Simulation) {
         guard let since = stoppingSince[worker.id], worker.pausedUntil <= since else { return }
         let scenario = simulation.scenario
-        // A look that is under way, the drain, the grace and as much for the database, and a last statement.
-        let limit = scenario.shutdownTimeout + 2 * scenario.grace + 2 * scenario.answerTimeout + 5000
+        // A look that is under way, the drain, the grace and as much for the database, and the last statements.
+        let limit = scenario.shutdownTimeout + 2 * scenario.grace + 4 * scenario.answerTimeout + 5000
         if simulation.now - since > limit { simulation.violate("\(worker.id) doesn't stop") }
     }
 

@@ -42,8 +42,11 @@ extension Observer {
         let heartbeatAt = old.heartbeatAt ?? 0
         let holder = simulation.processes.first { $0.id == old.workerID }
         switch change {
-        case .takeBack:
-            if holder?.isAlive == true { simulation.violate("job \(job) was taken from a process that lives") }
+        case .takeBack(let worker):
+            // A statement may outlive the process that sent it; then its successor loses an attempt.
+            if holder?.isAlive == true, worker.isAlive {
+                simulation.violate("job \(job) was taken from a process that lives")
+            }
         default:
             if simulation.now - heartbeatAt <= simulation.scenario.staleAfter {
                 simulation.violate("job \(job) was taken back before its lease ran out")
