@@ -86,7 +86,7 @@ import Testing
         #expect(plans["jobworker:reap"]?.contains { $0.index == "jobs_processing" } == true)
         for name in ["heartbeat", "complete", "settle"] {
             // By the ids, or by way of the few jobs that run.
-            let indexes = Set(plans["jobworker:\(name)"]?.filter { $0.relation == "jobs" }.map(\.index) ?? [])
+            let indexes = Set(plans["jobworker:\(name)"]?.filter { $0.relation == "jobs" }.compactMap(\.index) ?? [])
             #expect(indexes.isSubset(of: ["jobs_pkey", "jobs_processing"]), "\(name)")
         }
     }
