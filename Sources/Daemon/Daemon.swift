@@ -100,7 +100,8 @@ public struct Daemon: Sendable {
         }
         let services: [any Service] = [
             SignalHandling(
-                worker: worker, logger: logger, stop: { signal in
+                worker: worker, logger: logger,
+                stop: { signal in
                     reason.value = signal
                     await group.value?.triggerGracefulShutdown()
                 },

@@ -64,6 +64,8 @@ struct Runner: Sendable {
     private func outcome(of end: ProcessorEnd, reason: StopReason?, claimed: ClaimedJob) -> Outcome {
         switch (reason, end) {
         case (.cancelled, _), (.lost, _): .ended
+        case (_, .returned(let result?)) where result.text.utf8.count > Runner.resultLimit:
+            .settled(settlement(.permanent(Runner.tooLong(result)), of: claimed))
         case (_, .returned(let result)): .completed(result)
         case (.draining, _):
             .settled(Settlement(claim: claimed.claim, kind: .release, message: "the worker is stopping"))
@@ -79,6 +81,14 @@ struct Runner: Sendable {
         case (nil, .abandoned):
             .settled(settlement(.retryable("The processor did not end"), of: claimed))
         }
+    }
+
+    /// Most bytes of a result: what is returned is held in memory and sent in one piece with others.
+    private static let resultLimit = 8 << 20
+
+    private static func tooLong(_ result: JSONText) -> String {
+        "The job ran, but its result has \(result.text.utf8.count) bytes, more than the \(resultLimit) that are "
+            + "stored; store the data elsewhere and return a reference"
     }
 
     private func timeoutMessage(of claimed: ClaimedJob) -> String {
