@@ -59,13 +59,22 @@ struct FailoverTests {
         }
     }
 
+    /// The server's own programs may be links to where all of them are.
+    private func program(_ name: String, beside server: PrivatePostgres) throws -> String {
+        guard let path = realpath(server.binaries.path(of: "postgres"), nil) else {
+            throw DevelopmentError("no server program: \(String(cString: strerror(errno)))")
+        }
+        defer { free(path) }
+        return String(cString: path).split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/" + name
+    }
+
     private func makeStandby(of primary: PrivatePostgres) async throws -> PrivatePostgres {
         let directory = "/tmp/jobworker-standby-\(getpid())-\(String(UInt32.random(in: .min ... .max), radix: 36))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let (status, output) = await runProgram(
             await asServerUser(
                 [
-                    primary.binaries.path(of: "pg_basebackup"), "-D", "\(directory)/data", "-h",
+                    try program("pg_basebackup", beside: primary), "-D", "\(directory)/data", "-h",
                     primary.socketDirectory,
                     "-U", "postgres", "-R", "-X", "stream", "-c", "fast",
                 ], owning: directory))
