@@ -39,8 +39,8 @@ struct FailoverTests {
                 try await successor.query("SELECT pg_promote()")
                 try await successor.query(
                     """
-                    INSERT INTO public.jobs (workspace_id, job_type)
-                    SELECT \(TestDatabase.workspace), 'noop' FROM generate_series(1, 50)
+                    INSERT INTO public.jobs (workspace_id, job_type, payload)
+                    SELECT \(TestDatabase.workspace), 'noop', '{}' FROM generate_series(1, 50)
                     """)
                 try await eventually("it goes on there") {
                     try await successor.query("SELECT count(*) AS left FROM public.jobs WHERE status <> 'completed'")
