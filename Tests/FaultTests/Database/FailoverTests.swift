@@ -25,9 +25,9 @@ struct FailoverTests {
             both.connectionString =
                 "postgresql://\(TestDatabase.workerRole)@/postgres?host=\(hosts)&port=5432,5432&target_session_attrs=read-write"
             try await database.withWorker(
-                ledger.processor(), through: both, change: { $0.hasten(lease: .seconds(10)) }
+                ledger.processor("failover"), through: both, change: { $0.hasten(lease: .seconds(10)) }
             ) { worker in
-                try await database.insertJobs(50)
+                try await database.insertJobs(50, type: "failover")
                 try await database.waitUntilQuiet()
                 try await database.waitUntil(
                     "replay_lsn >= pg_current_wal_flush_lsn()", of: "pg_stat_replication")
@@ -40,7 +40,7 @@ struct FailoverTests {
                 try await successor.query(
                     """
                     INSERT INTO public.jobs (workspace_id, job_type, payload)
-                    SELECT \(TestDatabase.workspace), 'noop', '{}' FROM generate_series(1, 50)
+                    SELECT \(TestDatabase.workspace), 'failover', '{}' FROM generate_series(1, 50)
                     """)
                 try await eventually("it goes on there") {
                     try await successor.query("SELECT count(*) AS left FROM public.jobs WHERE status <> 'completed'")
