@@ -161,6 +161,8 @@ let package = Package(
             ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
+            name: "SimulationTests", dependencies: ["Support", "JobWorker", "Postgres"], swiftSettings: swiftSettings),
+        .testTarget(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",

@@ -209,7 +209,8 @@ extension Connection {
 
     /// The name under which the statement is prepared; `nil` when it is to be sent whole.
     private func prepare(_ statement: Statement, operation: String) throws(PostgresError) -> String? {
-        guard keepsPrepared, !statement.parameters.isEmpty else { return nil }
+        // In a transaction a name that a pooler's other client has used, or that is not there, would end it all.
+        guard keepsPrepared, !isInTransaction, !statement.parameters.isEmpty else { return nil }
         let wanted = PreparedStatement(statement)
         if let known = prepared[statement.sql] {
             // The same text with other types of values is another statement.
@@ -225,7 +226,7 @@ extension Connection {
             _ = try readResults(operation, timeout: settings.answerTimeout)
         } catch {
             // There already, from another client of a pooler: the name says that it is the same.
-            guard error.sqlState == "42P05", !isInTransaction else { throw error }
+            guard error.sqlState == "42P05" else { throw error }
         }
         prepared[statement.sql] = wanted
         return wanted.name

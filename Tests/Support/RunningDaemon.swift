@@ -21,6 +21,7 @@ package final class RunningDaemon: Sendable {
     package let notify: NotifySocket
     package let logPath: String
     private let pidPath: String
+    private let ownsDirectory: Bool
     private let process: TiedProcess
     private let client = Client()
 
@@ -31,13 +32,14 @@ package final class RunningDaemon: Sendable {
     /// Starts it; returns before it is ready.
     /// - Parameters:
     ///   - database: A connection string.
-    ///   - directory: To take over from an earlier daemon; otherwise a new folder.
+    ///   - directory: To take over from an earlier daemon; otherwise a new folder, which goes with this object.
     ///   - wrapper: A command that starts the program in its own place, as `prlimit` does.
     package init(
         database: String, directory: String? = nil, environment: [String: String] = [:], arguments: [String] = [],
         program: Program = .jobworker, wrapper: [String] = []
     ) throws {
         let number = String(UInt32.random(in: .min ... .max), radix: 36)
+        ownsDirectory = directory == nil
         self.directory = directory ?? "/tmp/jobworker-e2e-\(getpid())-\(number)"
         workerID = environment["WORKER_ID"] ?? "e2e-\(number)"
         try FileManager.default.createDirectory(atPath: self.directory, withIntermediateDirectories: true)
@@ -56,7 +58,7 @@ package final class RunningDaemon: Sendable {
             environment: variables, log: logPath)
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: directory) }
+    deinit { if ownsDirectory { try? FileManager.default.removeItem(atPath: directory) } }
 
     package static func start(
         _ database: TestDatabase, directory: String? = nil, environment: [String: String] = [:],
@@ -105,6 +107,15 @@ package final class RunningDaemon: Sendable {
     /// SIGKILL, and its end.
     package func die() async throws {
         try await signal(SIGKILL)
+        await process.ended()
+        await client.shutdown()
+    }
+
+    /// Two signals, the second once the first has been noticed: running jobs are given back at once.
+    package func stopAtOnce() async throws {
+        try await signal(SIGTERM)
+        try await logs("stopping: running jobs may end")
+        try await signal(SIGTERM)
         await process.ended()
         await client.shutdown()
     }

@@ -19,7 +19,8 @@ package struct ReapRequest: Sendable {
 }
 
 extension JobStore {
-    /// Takes back jobs whose worker has not been heard of for longer than `staleAfter`.
+    /// Takes back jobs whose worker has not been heard of for longer than `staleAfter`. Cancelled ones among them stay
+    /// cancelled; their run counts as ended.
     ///
     /// The lost attempt counts; the job waits its normal delay (up to a tenth longer), or fails if its
     /// attempts are used up or if it was the only suspect in the death of three workers. Cancelled jobs of such
@@ -55,6 +56,19 @@ extension JobStore {
                         AND job_workers.id <> \(workerID))
                 ORDER BY jobs.id
                 FOR UPDATE OF jobs SKIP LOCKED
+            ),
+            let_go AS (
+                -- Cancelled while the predecessor ran them: that run has ended.
+                UPDATE public.jobs SET lease_open = false
+                WHERE id = ANY (ARRAY(
+                    SELECT jobs.id FROM public.jobs
+                    WHERE jobs.lease_open AND jobs.status <> 'processing'
+                      AND jobs.worker_id IN (
+                          SELECT job_workers.id FROM public.job_workers
+                          WHERE job_workers.instance = \(instance) AND job_workers.machine_id = \(machineID)
+                            AND job_workers.id <> \(workerID))
+                    ORDER BY jobs.id
+                    FOR UPDATE OF jobs SKIP LOCKED))
             ),
             \(verdicts(retry))
             SELECT count(*) AS reaped FROM taken_back

@@ -28,8 +28,12 @@ extension WorkerState.Snapshot {
     /// A poll was answered at `now`, having been sent at `askedAt`.
     mutating func polled(
         at databaseTime: Timestamp, serverStartedAt: Timestamp, askedAt: ContinuousClock.Instant,
-        now: ContinuousClock.Instant
+        _ configuration: WorkerConfiguration, now: ContinuousClock.Instant
     ) {
+        if hasSlept(configuration, now: askedAt) {
+            undisturbedSince = now
+            hasLostDatabase = true
+        }
         lastPollAt = databaseTime
         serverAge = databaseTime.duration(since: serverStartedAt)
         lastPollInstant = now
@@ -40,8 +44,19 @@ extension WorkerState.Snapshot {
     ///
     /// Nobody could tell that they live while the database was away: give them the time of a lease after it.
     /// A worker that has just begun doesn't know what was; it waits for others to beat.
-    func mayReap(staleAfter: Duration, heartbeatInterval: Duration, now: ContinuousClock.Instant) -> Bool {
-        guard let undisturbedSince, let serverAge, serverAge >= staleAfter else { return false }
-        return undisturbedSince + (hasLostDatabase ? staleAfter : heartbeatInterval * 2) <= now
+    func mayReap(_ configuration: WorkerConfiguration, now: ContinuousClock.Instant) -> Bool {
+        let staleAfter = configuration.staleAfter
+        guard let undisturbedSince, let serverAge, serverAge >= staleAfter, !hasSlept(configuration, now: now) else {
+            return false
+        }
+        let wait = hasLostDatabase ? staleAfter : configuration.heartbeatInterval * 2
+        return undisturbedSince + wait <= now
+    }
+
+    /// Whether polls have been missing for so long, as after a suspension of this process, that the database may
+    /// have been away without it noticing.
+    private func hasSlept(_ configuration: WorkerConfiguration, now: ContinuousClock.Instant) -> Bool {
+        guard let lastPollInstant else { return false }
+        return lastPollInstant + configuration.pollInterval + configuration.staleAfter / 2 < now
     }
 }

@@ -16,6 +16,7 @@ struct Heartbeat: Sendable {
     private static let tick = Duration.milliseconds(500)
     private static let restBetweenBeats = Duration.milliseconds(20)
 
+    /// Two loops: what is overdue must be stopped also while a beat waits for its answer.
     func run() async {
         await withDiscardingTaskGroup { group in
             // By itself: a beat whose answer doesn't come must not keep runs from being stopped in time.

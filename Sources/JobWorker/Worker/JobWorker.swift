@@ -198,6 +198,7 @@ public final class JobWorker: Service, WorkerControl {
     /// Waits for the running jobs, then stops and releases what is left.
     private func drain() async {
         let configuration = settings.value
+        running.letGo()
         if !running.isEmpty {
             logger.notice("waiting for running jobs", metadata: ["JOBS": "\(running.count)"])
             await withTimeLimit(configuration.shutdownTimeout) {

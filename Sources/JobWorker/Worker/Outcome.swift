@@ -7,6 +7,14 @@ enum Outcome: Sendable {
 }
 
 extension Outcome {
+    /// Longest result: it is held in memory and sent in one piece with others.
+    private static let resultBytesMax = 8 << 20
+
+    private static func tooLong(_ result: JSONText) -> String {
+        "The job ran, but its result has \(result.text.utf8.count) bytes, more than the \(resultBytesMax) that are stored; "
+            + "store the data elsewhere and return a reference"
+    }
+
     /// What the end of a run means.
     ///
     /// A processor that succeeded in spite of being told to stop has succeeded; but a cancelled job stays cancelled,
@@ -28,6 +36,8 @@ extension Outcome {
             return nil
         case (.cancelled, _):
             self = .ended
+        case (_, .returned(let result?)) where result.text.utf8.count > Outcome.resultBytesMax:
+            self = .settled(settlement(.permanent(Outcome.tooLong(result))))
         case (_, .returned(let result)):
             self = .completed(result)
         case (.draining, _):

@@ -168,8 +168,7 @@ final class Poller: Sendable {
         }
         let reaping = ReapRequest(
             staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
-            isAllowed: state.snapshot.mayReap(
-                staleAfter: configuration.staleAfter, heartbeatInterval: configuration.heartbeatInterval, now: .now))
+            isAllowed: state.snapshot.mayReap(configuration, now: .now))
         let askedAt = ContinuousClock.now
         let answer: (claimed: [ClaimedJob], reaped: Int, now: Timestamp, serverStartedAt: Timestamp)
         do throws(PostgresError) {
@@ -180,7 +179,8 @@ final class Poller: Sendable {
             throw error
         }
         state.update { snapshot in
-            snapshot.polled(at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, now: .now)
+            snapshot.polled(
+                at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)
             snapshot.counts.reaped += answer.reaped
         }
         state.metrics.tookBack(answer.reaped)

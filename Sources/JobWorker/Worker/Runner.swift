@@ -25,7 +25,7 @@ struct Runner: Sendable {
             random: .random(in: 0..<1))
         await store(outcome, of: claimed, began: began, logger: logger)
         // A processor that doesn't react keeps its slot: what it uses up is still in use.
-        if case .abandoned = end, !state.isDraining { await running.waitUntilTaskEnds(claim) }
+        if case .abandoned = end { await running.waitUntilTaskEnds(claim) }
         running.remove(claim)
     }
 
@@ -51,13 +51,14 @@ struct Runner: Sendable {
         let running = running
         let context = JobContext(
             deadline: running.deadline(of: claim) ?? .now, logger: logger,
-            reporter: AttemptReporter(claim: claim, store: store) { running.stop([claim], because: .lost) })
+            reporter: AttemptReporter(claim: claim, store: store) { running.stop([claim], because: $0) })
         let task = Task {
             do {
                 running.end(claim, .returned(try await processor.process(job, context: context)))
             } catch {
                 running.end(claim, .threw(error))
             }
+            running.taskEnded(claim)
         }
         running.attach(task, to: claim)
         return await running.awaitEnd(of: claim)

@@ -8,6 +8,8 @@ final class RunningJobs: Sendable {
     private struct Handle {
         var task: Task<Void, Never>?
         var endWaiter: CheckedContinuation<ProcessorEnd, Never>?
+        var hasTaskEnded = false
+        var taskWaiter: CheckedContinuation<Void, Never>?
     }
 
     private struct Waiter {
@@ -20,6 +22,8 @@ final class RunningJobs: Sendable {
         var handles: [Claim: Handle] = [:]
         var waiters: [UInt64: Waiter] = [:]
         var lastWaiter: UInt64 = 0
+        /// Nobody waits any more for processors that don't listen.
+        var hasLetGo = false
     }
 
     private let state: Mutex<State>
@@ -89,9 +93,37 @@ final class RunningJobs: Sendable {
         }
     }
 
-    /// Waits for the task itself, however it was judged.
+    /// The task itself has ended, however it was judged.
+    func taskEnded(_ claim: Claim) {
+        let waiter = state.withLock { state in
+            state.handles[claim]?.hasTaskEnded = true
+            defer { state.handles[claim]?.taskWaiter = nil }
+            return state.handles[claim]?.taskWaiter
+        }
+        waiter?.resume()
+    }
+
+    /// Waits for the task itself, or until `letGo()`.
     func waitUntilTaskEnds(_ claim: Claim) async {
-        await state.withLock { $0.handles[claim]?.task }?.value
+        await withCheckedContinuation { continuation in
+            let mustWait = state.withLock { state in
+                guard !state.hasLetGo, let handle = state.handles[claim], !handle.hasTaskEnded else { return false }
+                state.handles[claim]?.taskWaiter = continuation
+                return true
+            }
+            if !mustWait { continuation.resume() }
+        }
+    }
+
+    /// Waits no longer for processors that don't listen: the process ends, and they with it.
+    func letGo() {
+        let waiters = state.withLock { state in
+            state.hasLetGo = true
+            let waiters = state.handles.values.compactMap(\.taskWaiter)
+            for claim in state.handles.keys { state.handles[claim]?.taskWaiter = nil }
+            return waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
     // MARK: Stopping

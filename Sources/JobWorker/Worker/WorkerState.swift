@@ -129,7 +129,6 @@ public final class WorkerState: Sendable {
         return isNews
     }
 
-    var isDraining: Bool { state.withLock { $0.snapshot.phase == .draining } }
     var jobTimeout: Duration { state.withLock { $0.snapshot.jobTimeout } }
 
     func finish() { changed.finish() }

@@ -25,9 +25,9 @@ struct FailoverTests {
             both.connectionString =
                 "postgresql://\(TestDatabase.workerRole)@/postgres?host=\(hosts)&port=5432,5432&target_session_attrs=read-write"
             try await database.withWorker(
-                ledger.processor(), through: both, change: { $0.hasten(lease: .seconds(10)) }
+                ledger.processor("failover"), through: both, change: { $0.hasten(lease: .seconds(10)) }
             ) { worker in
-                try await database.insertJobs(50)
+                try await database.insertJobs(50, type: "failover")
                 try await database.waitUntilQuiet()
                 try await database.waitUntil(
                     "replay_lsn >= pg_current_wal_flush_lsn()", of: "pg_stat_replication")
@@ -39,8 +39,8 @@ struct FailoverTests {
                 try await successor.query("SELECT pg_promote()")
                 try await successor.query(
                     """
-                    INSERT INTO public.jobs (workspace_id, job_type)
-                    SELECT \(TestDatabase.workspace), 'noop' FROM generate_series(1, 50)
+                    INSERT INTO public.jobs (workspace_id, job_type, payload)
+                    SELECT \(TestDatabase.workspace), 'failover', '{}' FROM generate_series(1, 50)
                     """)
                 try await eventually("it goes on there") {
                     try await successor.query("SELECT count(*) AS left FROM public.jobs WHERE status <> 'completed'")
@@ -59,13 +59,22 @@ struct FailoverTests {
         }
     }
 
+    /// The server's own programs may be links to where all of them are.
+    private func program(_ name: String, beside server: PrivatePostgres) throws -> String {
+        guard let path = realpath(server.binaries.path(of: "postgres"), nil) else {
+            throw DevelopmentError("no server program: \(String(cString: strerror(errno)))")
+        }
+        defer { free(path) }
+        return String(cString: path).split(separator: "/").dropLast().map { "/" + $0 }.joined() + "/" + name
+    }
+
     private func makeStandby(of primary: PrivatePostgres) async throws -> PrivatePostgres {
         let directory = "/tmp/jobworker-standby-\(getpid())-\(String(UInt32.random(in: .min ... .max), radix: 36))"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let (status, output) = await runProgram(
             await asServerUser(
                 [
-                    primary.binaries.path(of: "pg_basebackup"), "-D", "\(directory)/data", "-h",
+                    try program("pg_basebackup", beside: primary), "-D", "\(directory)/data", "-h",
                     primary.socketDirectory,
                     "-U", "postgres", "-R", "-X", "stream", "-c", "fast",
                 ], owning: directory))

@@ -34,8 +34,10 @@ import Testing
             try await holder.runScript("COMMIT")
             await holder.close()
             try await database.waitUntil("id = '\(locked.text)' AND status = 'completed'")
-            #expect(ledger.repeated == 0)
-            #expect(worker.state.snapshot.counts.fenced == 0)
+            // Only the locked one may have been taken back meanwhile.
+            #expect(ledger.runs(of: long) == 1)
+            #expect(ledger.repeated <= 1)
+            #expect(worker.state.snapshot.hasLostDatabase == false)
         }
     }
 
@@ -99,7 +101,7 @@ import Testing
         try await database.withWorker(waits, change: { $0.hasten(lease: .seconds(10)) }) { _ in
             try await database.insertJobs(5)
             try await eventually("all run") { ledger.jobs == 5 }
-            var ids = try await database.query("SELECT id::text AS id FROM public.jobs ORDER BY id").map {
+            let ids = try await database.query("SELECT id::text AS id FROM public.jobs ORDER BY id").map {
                 try $0.decode("id", as: String.self)
             }
             let deadlocks = try await deadlocks()
@@ -114,7 +116,6 @@ import Testing
             try await down.runScript("COMMIT")
             await up.close()
             await down.close()
-            ids = []
             try await database.waitUntilQuiet()
             #expect(try await self.deadlocks() == deadlocks)
             #expect(ledger.repeated == 0)

@@ -138,6 +138,7 @@ import Testing
         #expect(await daemon.notify.wait(within: .seconds(60)) { $0.hasPrefix("STATUS=Working: 1 of 5") } != nil)
         proxy.set(.stall())
         daemon.send(.terminate)
+        #expect(await daemon.notify.wait(within: .seconds(60)) { $0 == "STOPPING=1" } != nil)
         daemon.send(.terminate)
         #expect(await daemon.ended() == 0)
         // Nobody could be told: a successor finds the job, its attempt counted.

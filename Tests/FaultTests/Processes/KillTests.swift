@@ -38,12 +38,12 @@ extension ProcessFaults {
             try await database.insertLedgerJobs(jobs, seconds: 0.02, beat: 0.02, maxAttempts: 10)
             let environment = ["WORKER_MAX_CONCURRENT": "8", "WORKER_JOB_LOGS": "none"]
             var worker = try RunningDaemon.quick(database, environment: environment)
-            let directory = worker
+            let owner = worker
             for _ in 0..<kills {
                 // Also while it still starts.
                 try await Task.sleep(for: .milliseconds(Int.random(in: 0..<800)))
                 try await worker.die()
-                worker = try RunningDaemon.quick(database, directory: directory.directory, environment: environment)
+                worker = try RunningDaemon.quick(database, directory: owner.directory, environment: environment)
             }
             let limit = Duration.seconds(120 + jobs / 20)
             try await database.waitUntilQuiet(atMost: limit)
@@ -68,6 +68,7 @@ extension ProcessFaults {
             #expect(overlaps == 0)
             #expect(try await database.misreportedJobs() == 0)
             #expect(try await database.count("lease_open") == 0)
+            withExtendedLifetime(owner) {}
         }
     }
 }

@@ -50,6 +50,7 @@ extension ProcessFaults {
             #expect(try await database.count("job_type = 'ledger' AND status = 'completed'") == 60)
             #expect(try await database.count("job_type = 'ledger' AND attempts > 2") == 0)
             #expect(try await database.misreportedJobs() == 0)
+            withExtendedLifetime(first) {}
         }
 
         @Test func `a job that ends its worker once is completed at the next attempt`() async throws {
@@ -70,7 +71,7 @@ extension ProcessFaults {
                 "no JSON": "{broken", "NUL": #"{"text": "a\u0000b"}"#, "not UTF-16": #"{"text": "\ud800"}"#,
                 "too large a number": "1e200000",
                 "too deep": String(repeating: "[", count: 100_000) + String(repeating: "]", count: 100_000),
-                "300 MB": "\"" + String(repeating: "x", count: 300 << 20) + "\"",
+                "100 MB": "\"" + String(repeating: "x", count: 100 << 20) + "\"",
                 "deep": String(repeating: "[", count: 1000) + String(repeating: "]", count: 1000),
                 "fine": "{}",
             ]
@@ -89,7 +90,7 @@ extension ProcessFaults {
             #expect(try await database.count("status = 'completed' AND payload ->> 'kind' IN ('fine', 'deep')") == 3)
             #expect(
                 try await database.count(
-                    "status = 'failed' AND attempts = 1 AND error_message LIKE 'The job ran, but its result can''t be stored%'"
+                    "status = 'failed' AND attempts = 1 AND error_message LIKE 'The job ran, but its result %'"
                 ) == 6)
         }
     }

@@ -59,10 +59,10 @@ extension ProcessFaults {
             try await database.makeAudit()
             try await database.query(
                 """
-                INSERT INTO public.jobs (workspace_id, job_type, status, attempts, max_attempts, worker_id, lease_token,
-                                         lease_open, started_at, worker_heartbeat_at)
-                SELECT \(TestDatabase.workspace), 'noop', 'processing', 1, 5, 'gone', nextval('jobworker.lease_tokens'),
-                       true, now(), now() - interval '1 hour'
+                INSERT INTO public.jobs (workspace_id, job_type, payload, status, attempts, max_attempts, worker_id,
+                                         lease_token, lease_open, started_at, worker_heartbeat_at)
+                SELECT \(TestDatabase.workspace), 'noop', '{}', 'processing', 1, 5, 'gone',
+                       nextval('jobworker.lease_tokens'), true, now(), now() - interval '1 hour'
                 FROM generate_series(1, 1000)
                 """)
             let workers = try (1...4).map { number in

@@ -39,8 +39,7 @@ extension ProcessFaults {
             #expect(job.status == "processing" && job.attempts == 2 && job.leaseToken == token)
             #expect(zombie.log.ranges(of: "claim lost").count == 1)
             for worker in [zombie, successor] {
-                try await worker.signal(SIGTERM)
-                try await worker.signal(SIGTERM)
+                try await worker.stopAtOnce()
                 #expect(await worker.ended() == 0)
                 #expect(worker.lastLogLine.contains("worker stopped") && worker.lastLogLine.contains("SIGTERM"))
             }
