@@ -14,7 +14,9 @@ extension SimulatedWorker {
         guard runs[claimed.claim]?.stopReason == nil else {
             // The answer to the claim came too late: the processor isn't even called.
             let end = ProcessorEnd.threw(CancellationError())
+            execution.isTold = true
             execution.end(end, isOwn: false)
+            simulation.observer.passedOver(execution)
             if runs.end(claimed.claim, end) { ended(claimed.claim, end) }
             return
         }

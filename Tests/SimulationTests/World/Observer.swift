@@ -27,6 +27,9 @@ struct Observer {
     var notBefore: [Int: Int] = [:]
     var stoppingSince: [String: Int] = [:]
 
+    /// Its claim was answered so late that the processor wasn't called; the worker holds the job until it is given back.
+    mutating func passedOver(_ execution: Execution) { begun.insert(execution.held.token) }
+
     mutating func started(_ execution: Execution, in simulation: Simulation) {
         begun.insert(execution.held.token)
         executions[execution.held.job, default: []].append(execution)
