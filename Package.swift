@@ -18,6 +18,7 @@ func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
+let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
@@ -75,6 +76,7 @@ let package = Package(
         room("Systemd", ["CLibSystemd", logging]),
         room("Logs", [logging, "Systemd"]),
         room("YAML", ["CLibYAML"]),
+        room("Telemetry", [coreMetrics]),
         room("Settings", ["YAML"]),
         .target(
             name: "Migrations",
@@ -105,7 +107,7 @@ let package = Package(
             "Daemon",
             [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                logging, lifecycle, signals,
+                "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
         room("Bench", ["JobWorker", "Postgres", "Development", logging]),
@@ -134,6 +136,12 @@ let package = Package(
             resources: [.embedInCode("Answers")],
             swiftSettings: swiftSettings),
 
+        // The daemon with job types for tests of faults.
+        .executableTarget(
+            name: "test-worker",
+            dependencies: ["JobWorker", "Postgres", "Logs", "Settings", "Daemon", "Terminal", "Console", logging],
+            path: "Tests/TestWorker",
+            swiftSettings: swiftSettings),
         .target(
             name: "Support",
             dependencies: [
@@ -147,11 +155,13 @@ let package = Package(
         .testTarget(
             name: "UnitTests",
             dependencies: [
-                "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
+                "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
                 "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
                 signals,
             ] + http,
             swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SimulationTests", dependencies: ["Support", "JobWorker", "Postgres"], swiftSettings: swiftSettings),
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
@@ -162,6 +172,11 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "chaos",
+            dependencies: ["JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", arguments, logging],
+            path: "Tests/ChaosTests",
             swiftSettings: swiftSettings),
         .testTarget(
             name: "FaultTests",

@@ -13,6 +13,8 @@ package enum Caller: Sendable, Hashable {
 package enum Access: Sendable, Hashable {
     case anyone
     case operators
+    /// Anyone on a Unix socket, whose file says who that may be; over TCP operators alone.
+    case anyoneOnSocket
 }
 
 /// An operator's token as it is kept: enough to recognise it, not enough to use it.
@@ -38,10 +40,13 @@ package final class Authentication: Sendable {
     package func replaceOperators(with operators: [OperatorDigest]) { self.operators.withLock { $0 = operators } }
 
     /// - Throws: The answer for somebody who isn't let in: always the same, whatever is wrong.
-    func caller(of headers: HTTPFields, for access: Access) throws(APIError) -> Caller {
+    func caller(
+        of headers: HTTPFields, for access: Access, isOnSocket: Bool = false
+    ) throws(APIError) -> Caller {
         switch access {
         case .anyone: return .anonymous
-        case .operators:
+        case .anyoneOnSocket where isOnSocket: return .anonymous
+        case .operators, .anyoneOnSocket:
             let operators = operators.withLock { $0 }
             guard !operators.isEmpty else { throw .tokenNotConfigured }
             guard let token = Self.bearerToken(in: headers), let found = Self.find(token, in: operators) else {

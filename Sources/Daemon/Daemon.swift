@@ -6,11 +6,13 @@ import HTTPClient
 public import JobWorker
 import Logging
 public import Logs
+import Metrics
 import Postgres
 import ServiceLifecycle
 public import Settings
 import Synchronization
 import Systemd
+import Telemetry
 
 /// The whole long-running program, put together from the settings: what `jobworker run` starts.
 public struct Daemon: Sendable {
@@ -63,23 +65,35 @@ public struct Daemon: Sendable {
         if let problem = directory.make() { logger.warning("\(problem)") }
         let lock = instanceLock(identity, directory)
         let client = Client()
+        let metricRegistry = MetricRegistry()
+        MetricsSystem.bootstrap(metricRegistry)
         let pool = ConnectionPool(settings(configuration[Catalog.databaseURL], "work"), limit: 2)
         let enrichment = EnrichmentService(
-            pool: pool, client: client, vault: try vault(), configuration: enrichmentConfiguration())
+            pool: pool, client: client, vault: try vault(), configuration: enrichmentConfiguration(),
+            onRequest: { status in
+                Counter(label: MetricCatalog.apolloRequests.name, dimensions: [("status", status)]).increment()
+            })
         let worker = JobWorker(
             configuration: WorkerConfiguration(
                 configuration, identity: identity, version: version, holdsInstanceLock: lock != nil),
             pool: pool, listen: settings(configuration.listenConnection, "listen"),
             processors: try registry(enrichment), logger: logger, check: columnCheck(pool),
             migrate: migratingFirst ? migration() : nil)
-        try await serve(worker, on: try addresses(directory))
+        // Figures have a connection of their own, opened when somebody asks for them.
+        let figuresPool = ConnectionPool(settings(configuration[Catalog.databaseURL], "figures"), limit: 1)
+        let figures = Figures(
+            registry: metricRegistry, worker: worker, store: JobStore(pool: figuresPool), version: version,
+            logger: logger)
+        try await serve(worker, figures, on: try addresses(directory))
+        await figuresPool.close()
         await client.shutdown()
         withExtendedLifetime(lock) {}
     }
 
-    private func serve(_ worker: JobWorker::JobWorker, on addresses: [ListenAddress]) async throws {
+    private func serve(_ worker: JobWorker::JobWorker, _ figures: Figures, on addresses: [ListenAddress]) async throws {
         let group = Live<ServiceGroup?>(nil)
         let isServing = Live(false)
+        let reason = Live("asked to")
         let notifier = Notifier()
         let authentication = Authentication(operators: configuration.operatorDigests)
         let reload = Reload(
@@ -91,7 +105,8 @@ public struct Daemon: Sendable {
         let server = ControlPlaneServer(
             listeningOn: addresses,
             routes: RouteTable(
-                HealthRoutes(worker: worker, service: identity).routes + WorkerRoutes(worker: worker).routes),
+                HealthRoutes(worker: worker, service: identity).routes + WorkerRoutes(worker: worker).routes
+                    + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes),
             authentication: authentication, logger: logger
         ) { bound in
             isServing.value = true
@@ -99,7 +114,11 @@ public struct Daemon: Sendable {
         }
         let services: [any Service] = [
             SignalHandling(
-                worker: worker, logger: logger, stop: { await group.value?.triggerGracefulShutdown() },
+                worker: worker, logger: logger,
+                stop: { signal in
+                    reason.value = signal
+                    await group.value?.triggerGracefulShutdown()
+                },
                 reload: { await reload.run() }),
             SystemdReporter(
                 notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value }, logger: logger
@@ -124,7 +143,7 @@ public struct Daemon: Sendable {
         } catch let error as ListenError {
             throw Failure.unavailable("\(error)")
         }
-        logger.notice("worker stopped")
+        logger.notice("worker stopped", metadata: ["REASON": "\(reason.value)"])
     }
 
     /// Sockets that systemd passed win over the one to be made.

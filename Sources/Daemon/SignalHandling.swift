@@ -8,7 +8,8 @@ import UnixSignals
 struct SignalHandling: Service {
     let worker: JobWorker
     let logger: Logger
-    let stop: @Sendable () async -> Void
+    /// Told the signal's name.
+    let stop: @Sendable (String) async -> Void
     let reload: @Sendable () async -> Void
 
     func run() async throws {
@@ -28,7 +29,7 @@ struct SignalHandling: Service {
                     logger.notice("stopping: running jobs may end", metadata: ["SIGNAL": "\(signal)"])
                     // Told here, as the order in which services stop must not delay it.
                     worker.stop()
-                    await stop()
+                    await stop("\(signal)")
                 }
             }
         }

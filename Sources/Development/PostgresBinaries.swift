@@ -16,9 +16,12 @@ package struct PostgresBinaries: Sendable {
         var candidates = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map(String.init)
         if let configured = await configuredDirectory() { candidates.append(configured) }
         candidates += debianDirectories()
-        for directory in candidates
-        where ["initdb", "postgres"].allSatisfy({ access(directory + "/" + $0, X_OK) == 0 }) {
-            return PostgresBinaries(directory: directory)
+        // Some machines link a few of the programs to a place in PATH: a folder with all of them is better.
+        for programs in [["initdb", "postgres", "psql", "pg_basebackup"], ["initdb", "postgres"]] {
+            for directory in candidates
+            where programs.allSatisfy({ access(directory + "/" + $0, X_OK) == 0 }) {
+                return PostgresBinaries(directory: directory)
+            }
         }
         throw DevelopmentError(
             "PostgreSQL's server programs (initdb, postgres) were not found in PATH or /usr/lib/postgresql. "

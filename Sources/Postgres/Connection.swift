@@ -38,7 +38,7 @@ public actor Connection {
     /// - Throws: `PostgresError`: `.unreachable`, or `.rejected` where the server refused.
     public static func open(_ settings: ConnectionSettings) async throws(PostgresError) -> Connection {
         let connection = Connection(settings: settings)
-        try await connection.connect()
+        try await connection.begin()
         return connection
     }
 
@@ -140,6 +140,13 @@ public actor Connection {
 // MARK: - On the connection's thread
 
 extension Connection {
+    private func begin() async throws(PostgresError) {
+        let result = await interruptible { () -> Result<Void, PostgresError> in
+            do throws(PostgresError) { return .success(try self.connect()) } catch { return .failure(error) }
+        }
+        try result.get()
+    }
+
     private func connect() throws(PostgresError) {
         let parameters = settings.parameters
         var keywords: [UnsafePointer<CChar>?] = parameters.map { UnsafePointer(strdup($0.keyword)) } + [nil]
@@ -312,7 +319,16 @@ extension Connection {
     ) throws(PostgresError) -> Bool {
         let handle = try openHandle(operation)
         while true {
-            interrupts.askServer(of: handle)
+            if PQstatus(handle) != CONNECTION_OK {
+                // Not connected yet: there is no statement to stop.
+                if interrupts.isRequested {
+                    close()
+                    throw PostgresError(.cancelled, operation: operation, message: "cancelled")
+                }
+            } else {
+                interrupts.askServer(of: handle)
+            }
+            if interrupts.isInVain { throw lost(operation, "cancelled, but the server did not stop in time") }
             let left = deadline - .now
             guard left > .zero else { return false }
             let pause = interrupts.isRequested ? min(left, Interrupts.askInterval) : left

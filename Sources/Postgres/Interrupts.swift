@@ -10,14 +10,17 @@ final class Interrupts: Sendable {
     private struct State {
         var scope: UInt64 = 0
         var isOpen = false
-        var isRequested = false
+        var requestedAt: ContinuousClock.Instant?
         var lastAsked: ContinuousClock.Instant?
         /// Requests on their way to the server.
         var asking = 0
     }
 
     /// A request that reached the server before the statement did was without effect, so it is repeated.
-    static let askInterval: Duration = .seconds(1)
+    static let askInterval: Duration = .milliseconds(400)
+    /// Time for the server to stop. Where the network swallows the request nobody else would end the wait, and the
+    /// caller may have to be gone before another may begin.
+    private static let patience: Duration = .seconds(1)
 
     private let state = Mutex(State())
     private let thread: ConnectionThread
@@ -36,20 +39,25 @@ final class Interrupts: Sendable {
     func request(_ scope: UInt64) {
         let matches = state.withLock { state in
             guard state.isOpen, state.scope == scope else { return false }
-            state.isRequested = true
+            state.requestedAt = .now
             return true
         }
         if matches { thread.wake() }
     }
 
     /// Whether what this scope does is to stop.
-    var isRequested: Bool { state.withLock { $0.isRequested } }
+    var isRequested: Bool { state.withLock { $0.requestedAt != nil } }
+
+    /// Whether the server has had its time to stop, and didn't.
+    var isInVain: Bool {
+        state.withLock { $0.requestedAt.map { $0 + Interrupts.patience <= .now } ?? false }
+    }
 
     /// What follows in this scope (a ROLLBACK) must not be interrupted.
     func shield() {
         state.withLock { state in
             state.isOpen = false
-            state.isRequested = false
+            state.requestedAt = nil
         }
     }
 
@@ -61,7 +69,7 @@ final class Interrupts: Sendable {
     /// On a thread of its own: `PQcancel` connects anew, which can take long where packets vanish.
     func askServer(of handle: OpaquePointer) {
         let isDue = state.withLock { state in
-            guard state.isRequested, state.asking == 0 else { return false }
+            guard state.requestedAt != nil, state.asking == 0 else { return false }
             if let lastAsked = state.lastAsked, ContinuousClock.now - lastAsked < Interrupts.askInterval {
                 return false
             }

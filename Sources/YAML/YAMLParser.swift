@@ -54,7 +54,8 @@ private struct DocumentReader {
                 items.append(try child(shim_sequence_item(node, index), of: &document, depth: depth, line: line))
             }
             return YAMLNode(content: .sequence(items), line: line)
-        default: return YAMLNode(content: .mapping(try pairs(node, of: &document, depth: depth, line: line)), line: line)
+        default:
+            return YAMLNode(content: .mapping(try pairs(node, of: &document, depth: depth, line: line)), line: line)
         }
     }
 

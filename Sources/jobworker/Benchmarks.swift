@@ -6,7 +6,7 @@ import Settings
 /// `jobworker bench`: measures this machine and database.
 struct Benchmarks: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Benchmarkss this machine and database.",
+        commandName: "bench", abstract: "Measures this machine and database.",
         discussion: """
             On the server that DATABASE_URL names, in a database of its own that it makes and drops: the login must be \
             allowed to make databases.

@@ -70,6 +70,17 @@ import Testing
         }
     }
 
+    @Test func `a login that is no worker's is refused with what to do, and not started again`() async throws {
+        let role = "outsider_\(database.name)"
+        try await database.run("CREATE ROLE \(role) LOGIN")
+        let daemon = try RunningDaemon(
+            database: database.server.connectionString(database: database.name, role: role))
+        // The unit's RestartPreventExitStatus.
+        #expect(await daemon.ended() == 78)
+        #expect(daemon.log.contains("GRANT jobworker TO \(role)"))
+        try await database.run("DROP ROLE \(role)")
+    }
+
     @Test func `a reload takes over what can change, and names what needs a restart`() async throws {
         let directory = "/tmp/jobworker-reload-\(getpid())"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

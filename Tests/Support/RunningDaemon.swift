@@ -9,26 +9,39 @@ import Postgres
 package final class RunningDaemon: Sendable {
     package static let token = "a-token-of-the-tests-with-32-bytes"
 
+    /// A program that runs a worker with the settings of its environment.
+    package enum Program: String, Sendable {
+        case jobworker
+        /// With job types for tests.
+        case testWorker = "test-worker"
+    }
+
     package let directory: String
     package let workerID: String
     package let notify: NotifySocket
+    package let logPath: String
+    private let pidPath: String
+    private let ownsDirectory: Bool
     private let process: TiedProcess
     private let client = Client()
 
     package var socketPath: String { directory + "/worker.sock" }
-    package var logPath: String { directory + "/log" }
     package var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
+    package var lastLogLine: String { log.split(separator: "\n").last.map(String.init) ?? "" }
 
     /// Starts it; returns before it is ready.
     /// - Parameters:
     ///   - database: A connection string.
-    ///   - directory: To take over from an earlier daemon; otherwise a new folder.
+    ///   - directory: To take over from an earlier daemon; otherwise a new folder, which goes with this object.
+    ///   - wrapper: A command that starts the program in its own place, as `prlimit` does.
     package init(
-        database: String, directory: String? = nil, environment: [String: String] = [:], arguments: [String] = []
+        database: String, directory: String? = nil, environment: [String: String] = [:], arguments: [String] = [],
+        program: Program = .jobworker, wrapper: [String] = []
     ) throws {
         let number = String(UInt32.random(in: .min ... .max), radix: 36)
+        ownsDirectory = directory == nil
         self.directory = directory ?? "/tmp/jobworker-e2e-\(getpid())-\(number)"
-        workerID = "e2e-\(number)"
+        workerID = environment["WORKER_ID"] ?? "e2e-\(number)"
         try FileManager.default.createDirectory(atPath: self.directory, withIntermediateDirectories: true)
         notify = try NotifySocket(path: "\(self.directory)/notify-\(number)")
         var variables = [
@@ -37,19 +50,23 @@ package final class RunningDaemon: Sendable {
             "WORKER_SECRET_TOKEN": RunningDaemon.token, "WORKER_LOG_FORMAT": "json",
         ]
         variables.merge(environment) { $1 }
+        logPath = "\(self.directory)/log-\(number)"
+        pidPath = "\(self.directory)/pid-\(number)"
         process = TiedProcess(
-            [BuiltProgram.path("jobworker"), "run"] + arguments, environment: variables,
-            log: "\(self.directory)/log")
+            ["sh", "-c", "echo $$ >\"$0\"; exec \"$@\"", pidPath] + wrapper
+                + [BuiltProgram.path(program.rawValue), "run"] + arguments,
+            environment: variables, log: logPath)
     }
 
-    deinit { try? FileManager.default.removeItem(atPath: directory) }
+    deinit { if ownsDirectory { try? FileManager.default.removeItem(atPath: directory) } }
 
     package static func start(
-        _ database: TestDatabase, directory: String? = nil, environment: [String: String] = [:]
+        _ database: TestDatabase, directory: String? = nil, environment: [String: String] = [:],
+        program: Program = .jobworker, wrapper: [String] = []
     ) async throws -> RunningDaemon {
         let daemon = try RunningDaemon(
             database: database.server.connectionString(database: database.name, role: TestDatabase.workerRole),
-            directory: directory, environment: environment)
+            directory: directory, environment: environment, program: program, wrapper: wrapper)
         try await daemon.waitUntilReady()
         return daemon
     }
@@ -70,6 +87,48 @@ package final class RunningDaemon: Sendable {
         process.send(.terminate)
         await process.ended()
         await client.shutdown()
+    }
+
+    /// Any signal, to the process itself, as early as it exists.
+    package func signal(_ number: Int32) async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline {
+            if let text = try? String(contentsOfFile: pidPath, encoding: .utf8), text.hasSuffix("\n"),
+                let pid = Int32(text.dropLast())
+            {
+                kill(pid, number)
+                return
+            }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        throw DevelopmentError("\(workerID) has no process")
+    }
+
+    /// SIGKILL, and its end.
+    package func die() async throws {
+        try await signal(SIGKILL)
+        await process.ended()
+        await client.shutdown()
+    }
+
+    /// Two signals, the second once the first has been noticed: running jobs are given back at once.
+    package func stopAtOnce() async throws {
+        try await signal(SIGTERM)
+        try await logs("stopping: running jobs may end")
+        try await signal(SIGTERM)
+        await process.ended()
+        await client.shutdown()
+    }
+
+    /// Waits until its log says this.
+    package func logs(_ text: String, within limit: Duration = .seconds(60)) async throws {
+        let deadline = ContinuousClock.now + limit
+        while !log.contains(text) {
+            guard ContinuousClock.now < deadline else {
+                throw DevelopmentError("the log never said '\(text)':\n\(log)")
+            }
+            try await Task.sleep(for: .milliseconds(20))
+        }
     }
 
     /// The number of the process itself, as it told the database.

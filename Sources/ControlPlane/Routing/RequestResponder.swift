@@ -13,7 +13,7 @@ struct RequestResponder: Sendable {
     @concurrent @Sendable
     func respond(_ request: Request, _ writer: consuming ResponseWriter, _ channel: any Channel) async throws {
         let began = ContinuousClock.now
-        var response = await answer(request)
+        var response = await answer(request, isOnSocket: channel.isOnUnixSocket)
         response.headers[.date] = HTTPDate.now.text
         response.headers[.cacheControl] = response.headers[.cacheControl] ?? "no-store"
         response.headers[.xContentTypeOptions] = "nosniff"
@@ -27,13 +27,14 @@ struct RequestResponder: Sendable {
         try await writer.write(response: response.head, body: response.body)
     }
 
-    private func answer(_ request: Request) async -> Response {
+    private func answer(_ request: Request, isOnSocket: Bool) async -> Response {
         do {
             switch routes.match(request.method, request.uri.path) {
             case .unknownPath: throw APIError.notFound
             case .otherMethods(let methods): throw APIError.methodNotAllowed(methods)
             case .route(let route, let parameters):
-                let caller = try authentication.caller(of: request.headers, for: route.access)
+                let caller = try authentication.caller(
+                    of: request.headers, for: route.access, isOnSocket: isOnSocket)
                 // Before the handler: what turns out to be no request at its end must have no effect.
                 let body = try await body(of: request)
                 return try await route.handler(
@@ -66,5 +67,11 @@ struct RequestResponder: Sendable {
             // Not to be parsed, or the client is gone; then nobody reads the answer.
             throw .malformedRequest
         }
+    }
+}
+
+extension Channel {
+    fileprivate var isOnUnixSocket: Bool {
+        if case .unixDomainSocket = localAddress { true } else { false }
     }
 }

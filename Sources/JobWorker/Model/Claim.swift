@@ -14,6 +14,25 @@ package struct Claim: Sendable, Hashable {
     }
 }
 
+/// How a claim stands, as a statement that named it found.
+package enum ClaimState: Sendable, Hashable {
+    case held
+    /// The job was cancelled, maybe asked for anew since: stop the task; its end must still be recorded.
+    case cancelled
+    /// Taken back or deleted: stop the task and write nothing more.
+    case lost
+
+    /// - Parameter status: Of the row that names the claim's token under an open lease; `nil` where there is none.
+    init(status: String?) {
+        self =
+            switch status {
+            case nil: .lost
+            case JobStatus.processing.rawValue: .held
+            default: .cancelled
+            }
+    }
+}
+
 /// A job together with the right to run it.
 package struct ClaimedJob: Sendable {
     package let job: Job

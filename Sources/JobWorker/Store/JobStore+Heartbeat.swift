@@ -44,10 +44,10 @@ extension JobStore {
         for row in rows {
             let claim = try Claim(row)
             answer.lost.remove(claim)
-            if try row.decode("status", as: String.self) != JobStatus.processing.rawValue {
-                answer.cancelled.insert(claim)
-            } else if try row.decode("is_confirmed") {
-                answer.held.insert(claim)
+            switch ClaimState(status: try row.decode("status", as: String.self)) {
+            case .held: if try row.decode("is_confirmed") { answer.held.insert(claim) }
+            case .cancelled: answer.cancelled.insert(claim)
+            case .lost: break
             }
         }
         return answer

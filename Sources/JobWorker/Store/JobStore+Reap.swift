@@ -19,10 +19,12 @@ package struct ReapRequest: Sendable {
 }
 
 extension JobStore {
-    /// Takes back jobs whose worker has not been heard of for longer than `staleAfter`.
+    /// Takes back jobs whose worker has not been heard of for longer than `staleAfter`. Cancelled ones among them stay
+    /// cancelled; their run counts as ended.
     ///
     /// The lost attempt counts; the job waits its normal delay (up to a tenth longer), or fails if its
-    /// attempts are used up or if it was the only suspect in the death of three workers.
+    /// attempts are used up or if it was the only suspect in the death of three workers. Cancelled jobs of such
+    /// workers only lose their open lease.
     /// Relies on `jobs_processing`. Safe from any number of workers at once.
     /// - Returns: How many.
     package func reap(_ request: ReapRequest) async throws(PostgresError) -> Int {
@@ -55,13 +57,26 @@ extension JobStore {
                 ORDER BY jobs.id
                 FOR UPDATE OF jobs SKIP LOCKED
             ),
+            let_go AS (
+                -- Cancelled while the predecessor ran them: that run has ended.
+                UPDATE public.jobs SET lease_open = false
+                WHERE id = ANY (ARRAY(
+                    SELECT jobs.id FROM public.jobs
+                    WHERE jobs.lease_open AND jobs.status <> 'processing'
+                      AND jobs.worker_id IN (
+                          SELECT job_workers.id FROM public.job_workers
+                          WHERE job_workers.instance = \(instance) AND job_workers.machine_id = \(machineID)
+                            AND job_workers.id <> \(workerID))
+                    ORDER BY jobs.id
+                    FOR UPDATE OF jobs SKIP LOCKED))
+            ),
             \(verdicts(retry))
             SELECT count(*) AS reaped FROM taken_back
             """)
         return try rows.first?.decode("reaped") ?? 0
     }
 
-    /// The tables `stale`, `verdict`, `taken_back` and its log rows.
+    /// The tables `stale`, `closed`, `verdict`, `taken_back` and its log rows.
     func takingBack(_ request: ReapRequest) -> Fragment {
         """
         stale AS MATERIALIZED (
@@ -79,6 +94,18 @@ extension JobStore {
             ORDER BY jobs.id
             LIMIT \(request.batch)
             FOR UPDATE OF jobs SKIP LOCKED
+        ),
+        -- Cancelled while it ran, by a worker that died before it could record the run's end: a lease that stayed
+        -- open would keep the job from ever being deleted. One that is pending again is the claim's to judge.
+        closed AS (
+            UPDATE public.jobs SET lease_open = false
+            WHERE id = ANY (ARRAY(
+                SELECT jobs.id FROM public.jobs
+                WHERE jobs.lease_open AND jobs.status NOT IN ('processing', 'pending') AND \(request.isAllowed)
+                  AND jobs.worker_heartbeat_at < clock_timestamp() - \(request.staleAfter)
+                ORDER BY jobs.id
+                LIMIT \(request.batch)
+                FOR UPDATE OF jobs SKIP LOCKED))
         ),
         \(verdicts(request.retry))
         """

@@ -5,7 +5,7 @@ import Synchronization
 final class AttemptReporter: JobReporter {
     private let claim: Claim
     private let store: JobStore
-    private let onLost: @Sendable () -> Void
+    private let onStop: @Sendable (StopReason) -> Void
     private let percentage = Mutex(0)
     private let rows = Mutex(0)
     /// Most log rows of one attempt; what comes after is dropped, the last row says so.
@@ -13,10 +13,10 @@ final class AttemptReporter: JobReporter {
     /// Longest message, in bytes.
     static let messageLimit = 8 * 1024
 
-    init(claim: Claim, store: JobStore, onLost: @escaping @Sendable () -> Void) {
+    init(claim: Claim, store: JobStore, onStop: @escaping @Sendable (StopReason) -> Void) {
         self.claim = claim
         self.store = store
-        self.onLost = onLost
+        self.onStop = onStop
     }
 
     func report(_ progress: JobProgress) async throws {
@@ -47,16 +47,20 @@ final class AttemptReporter: JobReporter {
         }
     }
 
-    private func keepClaim(_ write: () async throws(PostgresError) -> Bool) async throws {
-        let isHeld: Bool
+    private func keepClaim(_ write: () async throws(PostgresError) -> ClaimState) async throws {
+        let state: ClaimState
         do throws(PostgresError) {
-            isHeld = try await write()
+            state = try await write()
         } catch {
-            if error.reason == .cancelled { throw CancellationError() }
+            // Told to stop amid the statement: whether it took effect makes no difference any more.
+            if error.reason == .cancelled || Task.isCancelled { throw CancellationError() }
             throw error
         }
-        guard !isHeld else { return }
-        onLost()
+        switch state {
+        case .held: return
+        case .cancelled: onStop(.cancelled)
+        case .lost: onStop(.lost)
+        }
         throw CancellationError()
     }
 }

@@ -3,14 +3,6 @@ import Logging
 import Postgres
 import Synchronization
 
-/// How an attempt ended.
-enum Outcome: Sendable {
-    case completed(JSONText?)
-    case settled(Settlement)
-    /// Cancelled or lost: only the run's end is to be recorded.
-    case ended
-}
-
 /// What the database made of an outcome.
 enum Stored: Sendable, Hashable {
     case completed, retried, failed, snoozed, released

@@ -16,9 +16,7 @@ struct Heartbeat: Sendable {
     private static let tick = Duration.milliseconds(500)
     private static let restBetweenBeats = Duration.milliseconds(20)
 
-    /// A run is stopped when a quarter of its lease is left and the database hasn't confirmed it.
-    private var confirmedWithin: Duration { staleAfter * 3 / 4 }
-
+    /// Two loops: what is overdue must be stopped also while a beat waits for its answer.
     func run() async {
         await withDiscardingTaskGroup { group in
             // By itself: a beat whose answer doesn't come must not keep runs from being stopped in time.
@@ -31,7 +29,7 @@ struct Heartbeat: Sendable {
     private func watch() async {
         while !Task.isCancelled {
             let now = ContinuousClock.now
-            let overdue = running.overdue(now: now, confirmedWithin: confirmedWithin, grace: grace)
+            let overdue = running.overdue(now: now, staleAfter: staleAfter, grace: grace)
             stop(overdue)
             // Jobs that have begun meanwhile are seen at the next tick.
             let wakeAt = max(min(overdue.next ?? now + Heartbeat.tick, now + Heartbeat.tick), now + .milliseconds(10))
@@ -56,7 +54,7 @@ struct Heartbeat: Sendable {
         }
     }
 
-    private func stop(_ overdue: RunningJobs.Overdue) {
+    private func stop(_ overdue: Runs.Overdue) {
         running.stop(overdue.timedOut, because: .timedOut)
         running.stop(overdue.unconfirmed, because: .unconfirmed)
         for claim in overdue.deaf {
@@ -74,10 +72,7 @@ struct Heartbeat: Sendable {
         let askedAt = ContinuousClock.now
         do throws(PostgresError) {
             let answer = try await store.heartbeat(claims)
-            running.confirm(answer.held, at: askedAt)
-            running.stop(answer.cancelled, because: .cancelled)
-            // One that was settled meanwhile is not lost: its outcome stands already.
-            running.stop(answer.lost, because: .lost)
+            running.hear(answer, askedAt: askedAt)
             if state.reportAnswer() { logger.notice("the database answers again") }
             return true
         } catch {

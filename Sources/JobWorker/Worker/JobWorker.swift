@@ -198,6 +198,7 @@ public final class JobWorker: Service, WorkerControl {
     /// Waits for the running jobs, then stops and releases what is left.
     private func drain() async {
         let configuration = settings.value
+        running.letGo()
         if !running.isEmpty {
             logger.notice("waiting for running jobs", metadata: ["JOBS": "\(running.count)"])
             await withTimeLimit(configuration.shutdownTimeout) {
@@ -240,7 +241,8 @@ public final class JobWorker: Service, WorkerControl {
         let outcome = await poller.look()
         report.refusal = outcome.error
         guard outcome.error == nil else { return report }
-        let awaited = before.union(outcome.claims)
+        // Also what a wake-up claimed while the caller waited for its look.
+        let awaited = before.union(outcome.claims).union(running.claims)
         await withTimeLimit(limit) { await self.running.waitUntilGone(awaited) }
         let (now, then) = (state.snapshot.counts, outcome.countsBefore)
         report.claimed = now.claimed - then.claimed
@@ -282,7 +284,7 @@ extension JobWorker {
     }
 
     private func isReady() async throws -> Bool {
-        switch try await store.schemaState() {
+        switch try await schemaState() {
         case .current: break
         case .behind(let missing):
             state.reportAnswer()
@@ -317,6 +319,16 @@ extension JobWorker {
         return true
     }
 
+    private func schemaState() async throws -> JobStore.SchemaState {
+        do throws(PostgresError) {
+            return try await store.schemaState()
+        } catch {
+            // A login that is no member of the worker's role may not even look.
+            guard error.sqlState == "42501" else { throw error }
+            throw WorkerRefusal(try await store.accessProblem() ?? "\(error)")
+        }
+    }
+
     private func takeBackPredecessors() async throws {
         let configuration = settings.value
         guard configuration.holdsInstanceLock, !configuration.machineID.isEmpty else { return }
@@ -324,6 +336,7 @@ extension JobWorker {
             of: configuration.workerID, instance: configuration.instance, machineID: configuration.machineID,
             retry: configuration.retry)
         state.count { $0.reaped += count }
+        state.metrics.tookBack(count)
         if count > 0 {
             logger.warning(
                 "took back the jobs that an earlier process of this instance was running",

@@ -6,12 +6,8 @@ import Synchronization
 ///
 /// One claim is under way at a time. Wake-ups that come meanwhile cause one more look, however many they are.
 final class Poller: Sendable {
-    /// Why the poller is to look.
     private struct Wishes {
-        /// Something may be due that nobody has looked for.
-        var mustLook = true
-        /// The last look was cut short by what runs here: once a slot is free there may be more.
-        var mustLookWhenFreed = false
+        var plan = PollPlan(now: .now)
         /// Callers that wait for a look that begins after they came.
         var callers: [CheckedContinuation<PollOutcome, Never>] = []
         var isStopping = false
@@ -55,16 +51,13 @@ final class Poller: Sendable {
 
     /// Something may be due.
     func wake() {
-        wishes.withLock { $0.mustLook = true }
+        wishes.withLock { $0.plan.wake() }
         wakeup.raise()
     }
 
     /// A slot has become free: worth a look if the last one left something behind.
     func slotFreed() {
-        let mustLook = wishes.withLock { wishes in
-            wishes.mustLook = wishes.mustLook || wishes.mustLookWhenFreed
-            return wishes.mustLook
-        }
+        let mustLook = wishes.withLock { $0.plan.slotFreed() }
         if mustLook { wakeup.raise() }
     }
 
@@ -95,14 +88,12 @@ final class Poller: Sendable {
 
     /// Polls until `stop()` or the task's cancellation; hands each claimed job to `start`.
     func run(start: (ClaimedJob) -> Void) async {
-        var nextPoll = ContinuousClock.now
         var backoff = Backoff()
         var lastLook = ContinuousClock.now
         while !wakeup.isClosed, !Task.isCancelled {
-            let isTimer = ContinuousClock.now >= nextPoll
-            let isAsked = wishes.withLock { !$0.callers.isEmpty }
-            let isClaim = wishes.withLock { $0.mustLook } && running.free > 0
-            guard isTimer || isAsked || isClaim else {
+            let free = running.free
+            let action = wishes.withLock { $0.plan.action(now: .now, isAsked: !$0.callers.isEmpty, free: free) }
+            if case .wait(let nextPoll) = action {
                 state.willTurn(.poller, within: (nextPoll - .now) + .seconds(90))
                 await wakeup.wait(until: nextPoll)
                 // Notifications come in bursts: let them gather.
@@ -113,13 +104,8 @@ final class Poller: Sendable {
             }
             state.willTurn(.poller, within: .seconds(120))
             do throws(PostgresError) {
-                if isTimer || isAsked {
-                    let (claimed, isReapingDone) = try await poll()
-                    for job in claimed { start(job) }
-                    nextPoll = isReapingDone ? .now + pause() : .now
-                } else {
-                    for job in try await claim() { start(job) }
-                }
+                let claimed = action == .poll ? try await poll() : try await claim()
+                for job in claimed { start(job) }
                 backoff.reset()
                 lastLook = .now
             } catch {
@@ -158,69 +144,64 @@ final class Poller: Sendable {
     // MARK: Looking
 
     private func claim() async throws(PostgresError) -> [ClaimedJob] {
+        state.metrics.polled(.wake)
         let request = claimRequest()
-        wishes.withLock { $0.mustLook = false }
+        wishes.withLock { $0.plan.lookBegins() }
         let askedAt = ContinuousClock.now
         do throws(PostgresError) {
             let claimed = try await store.claim(request)
             admit(claimed, request: request, askedAt: askedAt)
             return claimed
         } catch {
-            wishes.withLock { $0.mustLook = true }
+            wishes.withLock { $0.plan.lookFailed() }
             throw error
         }
     }
 
     /// The timer's look: presence, reaping and a claim in one statement.
-    /// - Returns: What is claimed, and whether all stale jobs have been seen.
-    private func poll() async throws(PostgresError) -> ([ClaimedJob], isReapingDone: Bool) {
+    private func poll() async throws(PostgresError) -> [ClaimedJob] {
         let configuration = configuration()
         let request = claimRequest()
         let callers = wishes.withLock { wishes in
-            wishes.mustLook = false
+            wishes.plan.lookBegins()
             return wishes.callers.count
         }
         let reaping = ReapRequest(
             staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
-            isAllowed: mayReap(configuration))
+            isAllowed: state.snapshot.mayReap(configuration, now: .now))
         let askedAt = ContinuousClock.now
         let answer: (claimed: [ClaimedJob], reaped: Int, now: Timestamp, serverStartedAt: Timestamp)
         do throws(PostgresError) {
             answer = try await store.poll(
                 request, presence: presence(configuration, jobTypes: request.jobTypes), reaping: reaping)
         } catch {
-            wishes.withLock { $0.mustLook = true }
+            wishes.withLock { $0.plan.lookFailed() }
             throw error
         }
         state.update { snapshot in
-            snapshot.lastPollAt = answer.now
-            snapshot.serverAge = answer.now.duration(since: answer.serverStartedAt)
-            snapshot.lastPollInstant = .now
-            snapshot.databaseLatency = ContinuousClock.now - askedAt
+            snapshot.polled(
+                at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)
             snapshot.counts.reaped += answer.reaped
         }
+        state.metrics.tookBack(answer.reaped)
+        state.metrics.polled(callers > 0 ? .request : .timer)
         if answer.reaped > 0 {
             logger.warning("took back jobs whose worker fell silent", metadata: ["JOBS": "\(answer.reaped)"])
         }
         admit(answer.claimed, request: request, askedAt: askedAt)
         answerCallers(callers, answer.claimed, request)
-        return (answer.claimed, answer.reaped < reaping.batch)
+        let (isReapingDone, pause) = (answer.reaped < reaping.batch, self.pause())
+        wishes.withLock { $0.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause) }
+        return answer.claimed
     }
 
     private func admit(_ claimed: [ClaimedJob], request: ClaimRequest, askedAt: ContinuousClock.Instant) {
         if state.reportAnswer() { logger.notice("the database answers again") }
-        running.admit(claimed, timeout: configuration().jobTimeout, askedAt: askedAt)
+        let configuration = configuration()
+        running.admit(
+            claimed, timeout: configuration.jobTimeout, staleAfter: configuration.staleAfter, askedAt: askedAt)
         state.count { $0.claimed += claimed.count }
-        let byQueue = claimed.reduce(into: [String: Int]()) { $0[$1.job.queue, default: 0] += 1 }
-        let isFull = claimed.count >= request.limit
-        // Where fewer came than were asked for, nothing is left: the next insert will say so.
-        let isHeldBack =
-            isFull || !request.takesSuspect || claimed.contains(where: \.isSuspect)
-            || request.queues.contains { (byQueue[$0.name] ?? 0) >= $0.free }
-        wishes.withLock { wishes in
-            wishes.mustLook = wishes.mustLook || (isFull && !claimed.isEmpty)
-            wishes.mustLookWhenFreed = isHeldBack
-        }
+        wishes.withLock { $0.plan.looked(for: request, claimed: claimed) }
     }
 
     private func answerCallers(_ count: Int, _ claimed: [ClaimedJob], _ request: ClaimRequest) {
@@ -237,20 +218,7 @@ final class Poller: Sendable {
     }
 
     private func claimRequest() -> ClaimRequest {
-        let configuration = configuration()
-        let free = running.free
-        let counts = running.countByQueue
-        let named = Set(configuration.queues.map(\.name))
-        let shares = configuration.queues.map { queue in
-            let busy =
-                queue.name == "*"
-                ? counts.filter { !named.contains($0.key) }.values.reduce(0, +) : counts[queue.name] ?? 0
-            let left = queue.maxConcurrent.map { max(0, $0 - busy) } ?? free
-            return ClaimRequest.QueueShare(name: queue.name, free: min(free, left))
-        }
-        return ClaimRequest(
-            workerID: configuration.workerID, jobTypes: jobTypes(), queues: shares, limit: free,
-            takesSuspect: !running.hasSuspect, staleAfter: configuration.staleAfter)
+        ClaimRequest(configuration(), jobTypes: jobTypes(), runs: running.runs)
     }
 
     private func presence(_ configuration: WorkerConfiguration, jobTypes: [String]) -> WorkerPresence {
@@ -259,16 +227,5 @@ final class Poller: Sendable {
             machineID: configuration.machineID, pid: configuration.pid, version: configuration.version,
             queues: configuration.queues.map(\.name), jobTypes: jobTypes,
             maxConcurrent: configuration.maxConcurrent, running: running.count)
-    }
-
-    /// Nobody could tell that they live while the database was away: give them the time of a lease after it.
-    /// A worker that has just begun doesn't know what was; it waits for others to beat.
-    private func mayReap(_ configuration: WorkerConfiguration) -> Bool {
-        let snapshot = state.snapshot
-        guard let since = snapshot.undisturbedSince, let age = snapshot.serverAge, age >= configuration.staleAfter
-        else { return false }
-        let wait =
-            snapshot.hasLostDatabase ? configuration.staleAfter : configuration.heartbeatInterval * 2
-        return since + wait <= .now
     }
 }

@@ -1,42 +1,15 @@
 import Synchronization
 
-/// Why a run is stopped before its processor has ended by itself.
-enum StopReason: Sendable, Hashable {
-    case cancelled
-    /// Taken back or deleted: nothing more may be written.
-    case lost
-    case timedOut
-    /// The worker is stopping: the attempt is given back.
-    case draining
-    /// The lease could not be confirmed in time; the attempt is given back once the database answers.
-    case unconfirmed
-}
-
-/// How a processor's task ended.
-enum ProcessorEnd: Sendable {
-    case returned(JSONText?)
-    case threw(any Error)
-    /// It was told to stop and did not within the grace time; it may still run.
-    case abandoned
-}
-
-/// The runs of this process: how many slots are free, and the task of each.
+/// The runs of this process and the task of each: carries out what `Runs` decides.
 ///
 /// A `Mutex`, not an actor: each access is a few dictionary operations, and a cancel mustn't queue
 /// behind somebody's `await`.
 final class RunningJobs: Sendable {
-    private struct Run {
-        let claimed: ClaimedJob
-        let deadline: ContinuousClock.Instant
-        /// When the database last confirmed the claim, measured from before it was asked.
-        var confirmedAt: ContinuousClock.Instant
+    private struct Handle {
         var task: Task<Void, Never>?
-        var end: ProcessorEnd?
         var endWaiter: CheckedContinuation<ProcessorEnd, Never>?
-        var stopReason: StopReason?
-        var stoppedAt: ContinuousClock.Instant?
-        /// Its outcome is being stored: nothing stops it any more.
-        var isSettling = false
+        var hasTaskEnded = false
+        var taskWaiter: CheckedContinuation<Void, Never>?
     }
 
     private struct Waiter {
@@ -45,45 +18,43 @@ final class RunningJobs: Sendable {
     }
 
     private struct State {
-        var limit: Int
-        var runs: [Claim: Run] = [:]
+        var runs: Runs
+        var handles: [Claim: Handle] = [:]
         var waiters: [UInt64: Waiter] = [:]
         var lastWaiter: UInt64 = 0
+        /// Nobody waits any more for processors that don't listen.
+        var hasLetGo = false
     }
 
     private let state: Mutex<State>
 
-    init(limit: Int) { state = Mutex(State(limit: limit)) }
+    init(limit: Int) { state = Mutex(State(runs: Runs(limit: limit))) }
 
     /// Most runs at once.
     var limit: Int {
-        get { state.withLock { $0.limit } }
-        set { state.withLock { $0.limit = newValue } }
+        get { state.withLock { $0.runs.limit } }
+        set { state.withLock { $0.runs.limit = newValue } }
     }
 
+    /// A copy, as it was at this moment.
+    var runs: Runs { state.withLock { $0.runs } }
     var count: Int { state.withLock { $0.runs.count } }
-    var free: Int { state.withLock { max(0, $0.limit - $0.runs.count) } }
+    var free: Int { state.withLock { $0.runs.free } }
     var isEmpty: Bool { state.withLock { $0.runs.isEmpty } }
-    var claims: [Claim] { state.withLock { Array($0.runs.keys) } }
-    var hasSuspect: Bool { state.withLock { state in state.runs.values.contains { $0.claimed.isSuspect } } }
-
-    /// Runs of each queue.
-    var countByQueue: [String: Int] {
-        state.withLock { state in
-            state.runs.values.reduce(into: [:]) { $0[$1.claimed.job.queue, default: 0] += 1 }
-        }
-    }
+    var claims: [Claim] { state.withLock { $0.runs.claims } }
 
     /// Counts the runs from now on; before any of them starts.
-    func admit(_ claimed: [ClaimedJob], timeout: Duration, askedAt: ContinuousClock.Instant) {
-        let now = ContinuousClock.now
+    func admit(
+        _ claimed: [ClaimedJob], timeout: Duration, staleAfter: Duration, askedAt: ContinuousClock.Instant
+    ) {
         state.withLock { state in
-            for job in claimed {
-                state.runs[job.claim] = Run(
-                    claimed: job, deadline: now + (job.job.timeout ?? timeout), confirmedAt: askedAt)
-            }
+            state.runs.admit(claimed, timeout: timeout, staleAfter: staleAfter, askedAt: askedAt, now: .now)
+            for job in claimed { state.handles[job.claim] = Handle() }
         }
     }
+
+    /// Whether the run was told to stop.
+    func isStopped(_ claim: Claim) -> Bool { state.withLock { $0.runs[claim]?.stopReason != nil } }
 
     func deadline(of claim: Claim) -> ContinuousClock.Instant? {
         state.withLock { $0.runs[claim]?.deadline }
@@ -94,7 +65,7 @@ final class RunningJobs: Sendable {
     /// Ties the run to its task; a stop that came before cancels it at once.
     func attach(_ task: Task<Void, Never>, to claim: Claim) {
         let isStopped = state.withLock { state in
-            state.runs[claim]?.task = task
+            state.handles[claim]?.task = task
             return state.runs[claim]?.stopReason != nil
         }
         if isStopped { task.cancel() }
@@ -103,12 +74,9 @@ final class RunningJobs: Sendable {
     /// The task of this run has ended; or nobody waits for it any longer. The first word stands.
     func end(_ claim: Claim, _ end: ProcessorEnd) {
         let waiter = state.withLock { state -> CheckedContinuation<ProcessorEnd, Never>? in
-            guard var run = state.runs[claim], run.end == nil else { return nil }
-            run.end = end
-            let waiter = run.endWaiter
-            run.endWaiter = nil
-            state.runs[claim] = run
-            return waiter
+            guard state.runs.end(claim, end) else { return nil }
+            defer { state.handles[claim]?.endWaiter = nil }
+            return state.handles[claim]?.endWaiter
         }
         waiter?.resume(returning: end)
     }
@@ -118,90 +86,79 @@ final class RunningJobs: Sendable {
         await withCheckedContinuation { continuation in
             let early = state.withLock { state -> ProcessorEnd? in
                 guard let run = state.runs[claim] else { return .abandoned }
-                if run.end == nil { state.runs[claim]?.endWaiter = continuation }
+                if run.end == nil { state.handles[claim]?.endWaiter = continuation }
                 return run.end
             }
             if let early { continuation.resume(returning: early) }
         }
     }
 
-    /// Waits for the task itself, however it was judged.
+    /// The task itself has ended, however it was judged.
+    func taskEnded(_ claim: Claim) {
+        let waiter = state.withLock { state in
+            state.handles[claim]?.hasTaskEnded = true
+            defer { state.handles[claim]?.taskWaiter = nil }
+            return state.handles[claim]?.taskWaiter
+        }
+        waiter?.resume()
+    }
+
+    /// Waits for the task itself, or until `letGo()`.
     func waitUntilTaskEnds(_ claim: Claim) async {
-        await state.withLock { $0.runs[claim]?.task }?.value
+        await withCheckedContinuation { continuation in
+            let mustWait = state.withLock { state in
+                guard !state.hasLetGo, let handle = state.handles[claim], !handle.hasTaskEnded else { return false }
+                state.handles[claim]?.taskWaiter = continuation
+                return true
+            }
+            if !mustWait { continuation.resume() }
+        }
+    }
+
+    /// Waits no longer for processors that don't listen: the process ends, and they with it.
+    func letGo() {
+        let waiters = state.withLock { state in
+            state.hasLetGo = true
+            let waiters = state.handles.values.compactMap(\.taskWaiter)
+            for claim in state.handles.keys { state.handles[claim]?.taskWaiter = nil }
+            return waiters
+        }
+        for waiter in waiters { waiter.resume() }
     }
 
     // MARK: Stopping
 
     /// Stops runs; the first reason stays, but `lost` wins over all.
     func stop(_ claims: some Sequence<Claim>, because reason: StopReason) {
-        let now = ContinuousClock.now
+        cancelTasks { $0.stop(claims, because: reason, now: .now) }
+    }
+
+    func stopAll(because reason: StopReason) {
+        cancelTasks { $0.stop($0.claims, because: reason, now: .now) }
+    }
+
+    /// Takes in what the database said of these claims, asked at `askedAt`.
+    func hear(_ answer: HeartbeatAnswer, askedAt: ContinuousClock.Instant) {
+        cancelTasks { $0.hear(answer, askedAt: askedAt, now: .now) }
+    }
+
+    private func cancelTasks(of choose: (inout Runs) -> [Claim]) {
         let tasks = state.withLock { state in
-            claims.compactMap { claim -> Task<Void, Never>? in
-                guard var run = state.runs[claim], !run.isSettling else { return nil }
-                guard run.stopReason == nil || reason == .lost else { return nil }
-                run.stopReason = reason
-                run.stoppedAt = run.stoppedAt ?? now
-                state.runs[claim] = run
-                return run.task
-            }
+            let claims = choose(&state.runs)
+            return claims.compactMap { state.handles[$0]?.task }
         }
         // Out of the lock: cancellation handlers may come back here.
         for task in tasks { task.cancel() }
     }
 
-    func stopAll(because reason: StopReason) { stop(claims, because: reason) }
-
     /// From here on the run's outcome stands.
     /// - Returns: Why it was stopped, if it was.
     func settle(_ claim: Claim) -> StopReason? {
-        state.withLock { state in
-            state.runs[claim]?.isSettling = true
-            return state.runs[claim]?.stopReason
-        }
+        state.withLock { $0.runs.settle(claim) }
     }
 
-    /// The database has confirmed these claims, asked at `instant`.
-    func confirm(_ claims: Set<Claim>, at instant: ContinuousClock.Instant) {
-        state.withLock { state in
-            for claim in claims { state.runs[claim]?.confirmedAt = instant }
-        }
-    }
-
-    /// Runs that have to be stopped, or given up, by now.
-    struct Overdue {
-        /// Past their time.
-        var timedOut: [Claim] = []
-        /// Unconfirmed for too long.
-        var unconfirmed: [Claim] = []
-        /// Told to stop, and still there after the grace time.
-        var deaf: [Claim] = []
-        /// When to look again; `nil` while nothing runs.
-        var next: ContinuousClock.Instant?
-    }
-
-    func overdue(
-        now: ContinuousClock.Instant, confirmedWithin limit: Duration, grace: Duration
-    ) -> Overdue {
-        state.withLock { state in
-            var overdue = Overdue()
-            func look(at moment: ContinuousClock.Instant) {
-                overdue.next = min(overdue.next ?? moment, moment)
-            }
-            for (claim, run) in state.runs where run.end == nil {
-                if let stoppedAt = run.stoppedAt {
-                    if stoppedAt + grace <= now { overdue.deaf.append(claim) } else { look(at: stoppedAt + grace) }
-                } else if run.deadline <= now {
-                    overdue.timedOut.append(claim)
-                    look(at: now + grace)
-                } else if run.confirmedAt + limit <= now {
-                    overdue.unconfirmed.append(claim)
-                    look(at: now + grace)
-                } else {
-                    look(at: min(run.deadline, run.confirmedAt + limit))
-                }
-            }
-            return overdue
-        }
+    func overdue(now: ContinuousClock.Instant, staleAfter: Duration, grace: Duration) -> Runs.Overdue {
+        state.withLock { $0.runs.overdue(now: now, staleAfter: staleAfter, grace: grace) }
     }
 
     // MARK: The end of runs
@@ -209,7 +166,8 @@ final class RunningJobs: Sendable {
     /// Frees the run's slot.
     func remove(_ claim: Claim) {
         let done = state.withLock { state in
-            state.runs[claim] = nil
+            state.runs.remove(claim)
+            state.handles[claim] = nil
             var done: [CheckedContinuation<Void, Never>] = []
             for (id, waiter) in state.waiters {
                 var waiter = waiter

@@ -67,6 +67,8 @@ public final class WorkerState: Sendable {
         var turns: [Loop: ContinuousClock.Instant] = [:]
     }
 
+    /// Figures for whoever watches, beside the snapshot for whoever asks.
+    let metrics = WorkerMetrics()
     private let state = Mutex(State())
     private let changes: AsyncStream<Void>
     private let changed: AsyncStream<Void>.Continuation
@@ -114,32 +116,19 @@ public final class WorkerState: Sendable {
     @discardableResult
     func reportAnswer() -> Bool {
         var wasAway = false
-        update { snapshot in
-            wasAway = snapshot.databaseError != nil
-            snapshot.isConnected = true
-            snapshot.disconnectedSince = nil
-            snapshot.databaseError = nil
-            snapshot.undisturbedSince = snapshot.undisturbedSince ?? .now
-        }
+        update { wasAway = $0.answered(now: .now) }
         return wasAway
     }
 
     /// The database failed to answer a poll or a heartbeat.
     /// - Returns: Whether that is news.
     func reportOutage(_ error: PostgresError) -> Bool {
+        metrics.databaseFailed()
         var isNews = false
-        update { snapshot in
-            isNews = snapshot.databaseError == nil
-            snapshot.hasLostDatabase = snapshot.hasLostDatabase || snapshot.lastPollAt != nil
-            snapshot.isConnected = false
-            snapshot.disconnectedSince = snapshot.disconnectedSince ?? .now
-            snapshot.databaseError = "\(error)"
-            snapshot.undisturbedSince = nil
-        }
+        update { isNews = $0.failed("\(error)", now: .now) }
         return isNews
     }
 
-    var isDraining: Bool { state.withLock { $0.snapshot.phase == .draining } }
     var jobTimeout: Duration { state.withLock { $0.snapshot.jobTimeout } }
 
     func finish() { changed.finish() }

@@ -17,7 +17,9 @@ import Testing
             #expect(try await roundTrip(text) == text)
         }
         for number in [0, -1, Int.max, Int.min] { #expect(try await roundTrip(number) == number) }
-        for number in [0.1, -1e300, .leastNonzeroMagnitude, .infinity] { #expect(try await roundTrip(number) == number) }
+        for number in [0.1, -1e300, .leastNonzeroMagnitude, .infinity] {
+            #expect(try await roundTrip(number) == number)
+        }
         #expect(try await roundTrip(Double.nan)?.isNaN == true)
         for truth in [true, false] { #expect(try await roundTrip(truth) == truth) }
     }

@@ -94,15 +94,28 @@ import Testing
         let claim = try await database.claim(of: id)
         let stale = Claim(jobID: id, token: claim.token - 1)
         let before = try await database.job(id).heartbeatAt
-        #expect(try await store.setProgress(stale, JSONText("{\"percentage\": 1}")) == false)
-        #expect(try await store.addLog(stale, level: .warn, message: "no", metadata: nil) == false)
+        #expect(try await store.setProgress(stale, JSONText("{\"percentage\": 1}")) == .lost)
+        #expect(try await store.addLog(stale, level: .warn, message: "no", metadata: nil) == .lost)
         #expect(try await database.job(id).progress == "{}")
-        #expect(try await store.setProgress(claim, JSONText("{\"percentage\": 50}")))
-        #expect(try await store.addLog(claim, level: .warn, message: "slow", metadata: JSONText("{\"ms\": 7}")))
+        #expect(try await store.setProgress(claim, JSONText("{\"percentage\": 50}")) == .held)
+        #expect(
+            try await store.addLog(claim, level: .warn, message: "slow", metadata: JSONText("{\"ms\": 7}")) == .held)
         let row = try await database.job(id)
         #expect(row.progress == "{\"percentage\": 50}")
         // Also a sign of life.
         #expect(try #require(row.heartbeatAt) > #require(before))
         #expect(try await database.logs(of: id) == [JobLogRow(level: "warn", message: "slow", metadata: ["ms": 7])])
+    }
+
+    @Test func `progress and log rows tell a run that its job was cancelled, not that its claim was lost`() async throws
+    {
+        let id = try await database.insertJob(status: .cancelled, isLeased: true)
+        let claim = try await database.claim(of: id)
+        #expect(try await store.setProgress(claim, JSONText("{\"percentage\": 50}")) == .cancelled)
+        #expect(try await store.addLog(claim, level: .warn, message: "no", metadata: nil) == .cancelled)
+        #expect(try await database.job(id).progress == "{}")
+        #expect(try await database.logs(of: id).isEmpty)
+        try await store.endRuns([claim])
+        #expect(try await store.setProgress(claim, JSONText("{}")) == .lost)
     }
 }

@@ -70,6 +70,20 @@ import Testing
         #expect(try await database.job(id).status == "pending")
     }
 
+    @Test func `the open lease of a cancelled job closes when its worker fell silent`() async throws {
+        let silent = try await database.insertJob(status: .processing, heartbeatAge: .seconds(121))
+        let alive = try await database.insertJob(status: .processing, heartbeatAge: .seconds(119))
+        for id in [silent, alive] {
+            _ = try await store.cancel(id, by: Requester(actor: "operator:test", via: .cli))
+        }
+        #expect(try await store.reap(.test(isAllowed: false)) == 0)
+        #expect(try await database.job(silent).leaseIsOpen)
+        #expect(try await store.reap(.test()) == 0)
+        let row = try await database.job(silent)
+        #expect(row.status == "cancelled" && !row.leaseIsOpen && row.workerDeaths == 0)
+        #expect(try await database.job(alive).leaseIsOpen)
+    }
+
     @Test func `while reaping isn't allowed nothing is taken back`() async throws {
         try await database.insertJob(status: .processing, heartbeatAge: .seconds(200))
         #expect(try await store.reap(.test(isAllowed: false)) == 0)
@@ -109,5 +123,20 @@ import Testing
         #expect(count == 1)
         #expect(try await database.count("status = 'pending' AND worker_id = 'w1' AND worker_deaths = 1") == 1)
         #expect(try await database.count("status = 'processing'") == 3)
+    }
+
+    @Test func `the run of a cancelled job ends with its worker: the job can be deleted`() async throws {
+        let silent = try await database.insertJob(
+            status: .cancelled, attempts: 1, isLeased: true, heartbeatAge: .seconds(121))
+        let running = try await database.insertJob(
+            status: .cancelled, attempts: 1, isLeased: true, heartbeatAge: .seconds(119))
+        #expect(try await store.reap(.test(isAllowed: false)) == 0)
+        #expect(try await database.job(silent).leaseIsOpen)
+        #expect(try await store.reap(.test()) == 0)
+        let row = try await database.job(silent)
+        #expect(row.status == "cancelled" && row.attempts == 1 && row.workerDeaths == 0 && !row.leaseIsOpen)
+        #expect(try await database.job(running).leaseIsOpen)
+        _ = try await store.delete(silent, by: Requester(actor: "test", via: .cli))
+        #expect(try await database.count("status = 'cancelled'") == 1)
     }
 }

@@ -175,4 +175,21 @@ import Testing
         #expect(try await database.job(id).status == "pending")
         #expect(try await database.job(id).attempts == 0)
     }
+
+    @Test func `a worker ends although a processor never does`() async throws {
+        let end = Gate()
+        defer { end.open() }
+        let id = try await database.insertJob("deaf", timeout: .seconds(1))
+        let deaf = ScriptedProcessor("deaf") { _, _ in
+            await end.passed()
+            return nil
+        }
+        // Returns only once the worker has ended; the processor had been given up before that.
+        try await database.withWorker(deaf) { worker in
+            try await database.waitUntil("error_message LIKE 'Timed out%'")
+            #expect(worker.runningCount == 1)
+        }
+        #expect(!end.isOpen)
+        #expect(try await database.job(id).status == "pending")
+    }
 }

@@ -1,0 +1,109 @@
+import Metrics
+import Postgres
+import Synchronization
+
+/// Counts what the worker does, through the facade of swift-metrics: who embeds the library brings a backend.
+final class WorkerMetrics: Sendable {
+    private struct Labels: Hashable {
+        let queue: String
+        let type: String
+        let outcome: Stored
+    }
+
+    private struct State {
+        var jobs: [Labels: Counter] = [:]
+        var timers: [String: (duration: Timer, wait: Timer)] = [:]
+        var polls: [String: Counter] = [:]
+        var types: Set<String> = []
+    }
+
+    /// Job types are free texts of other programs: beyond so many they share one label.
+    private static let typesMax = 200
+
+    private let state = Mutex(State())
+    private let reaped = Counter(label: MetricCatalog.reaped.name)
+    private let databaseErrors = Counter(label: MetricCatalog.databaseErrors.name)
+
+    func ended(_ job: Job, as outcome: Stored, after duration: Duration) {
+        let (counter, timer) = state.withLock { state in
+            let type = label(of: job.type, &state)
+            let labels = Labels(queue: job.queue, type: type, outcome: outcome)
+            let counter =
+                state.jobs[labels]
+                ?? Counter(
+                    label: MetricCatalog.jobs.name,
+                    dimensions: [("queue", job.queue), ("job_type", type), ("outcome", outcome.label)])
+            state.jobs[labels] = counter
+            return (counter, timers(job, type, &state).duration)
+        }
+        counter.increment()
+        timer.recordNanoseconds(duration.wholeNanoseconds)
+    }
+
+    /// An attempt started.
+    func started(_ job: Job) {
+        let timer = state.withLock { state in timers(job, label(of: job.type, &state), &state).wait }
+        timer.recordNanoseconds(max(.zero, job.startedAt.duration(since: job.dueAt)).wholeNanoseconds)
+    }
+
+    enum PollReason: String { case timer, request, wake }
+
+    func polled(_ reason: PollReason) {
+        let counter = state.withLock { state in
+            let counter =
+                state.polls[reason.rawValue]
+                ?? Counter(label: MetricCatalog.polls.name, dimensions: [("reason", reason.rawValue)])
+            state.polls[reason.rawValue] = counter
+            return counter
+        }
+        counter.increment()
+    }
+
+    func tookBack(_ count: Int) { if count > 0 { reaped.increment(by: count) } }
+
+    func databaseFailed() { databaseErrors.increment() }
+
+    private func label(of type: String, _ state: inout State) -> String {
+        if state.types.contains(type) { return type }
+        guard state.types.count < Self.typesMax else { return "other" }
+        state.types.insert(type)
+        return type
+    }
+
+    private func timers(_ job: Job, _ type: String, _ state: inout State) -> (duration: Timer, wait: Timer) {
+        // Neither part may hold a NUL, as PostgreSQL's texts don't.
+        let key = "\(job.queue)\u{0}\(type)"
+        if let known = state.timers[key] { return known }
+        let dimensions = [("queue", job.queue), ("job_type", type)]
+        let made = (
+            duration: Timer(label: MetricCatalog.duration.name, dimensions: dimensions),
+            wait: Timer(label: MetricCatalog.wait.name, dimensions: dimensions)
+        )
+        state.timers[key] = made
+        return made
+    }
+}
+
+extension Stored {
+    /// As the label `outcome` spells it.
+    fileprivate var label: String {
+        switch self {
+        case .completed: "completed"
+        case .retried: "retried"
+        case .failed: "failed"
+        case .snoozed: "snoozed"
+        case .released: "released"
+        case .ended: "cancelled"
+        case .fenced: "fenced"
+        case .unknown: "unknown"
+        }
+    }
+}
+
+extension Duration {
+    fileprivate var wholeNanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (scaled, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? .max : scaled + attoseconds / 1_000_000_000
+    }
+}

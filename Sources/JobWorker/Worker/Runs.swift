@@ -1,0 +1,138 @@
+/// What is known of the runs of this process, and what follows from it. A value: it takes the time as an
+/// argument and says whose task is to be cancelled; `RunningJobs` does it.
+struct Runs: Sendable {
+    struct Run: Sendable {
+        let claimed: ClaimedJob
+        let deadline: ContinuousClock.Instant
+        /// When the database last confirmed the claim, measured from before it was asked.
+        fileprivate(set) var confirmedAt: ContinuousClock.Instant
+        fileprivate(set) var end: ProcessorEnd?
+        fileprivate(set) var stopReason: StopReason?
+        fileprivate(set) var stoppedAt: ContinuousClock.Instant?
+        /// Its outcome is being stored: nothing stops it any more.
+        fileprivate(set) var isSettling = false
+    }
+
+    /// Most runs at once.
+    var limit: Int
+    private var runs: [Claim: Run] = [:]
+
+    init(limit: Int) { self.limit = limit }
+
+    subscript(claim: Claim) -> Run? { runs[claim] }
+
+    var count: Int { runs.count }
+    var free: Int { max(0, limit - runs.count) }
+    var isEmpty: Bool { runs.isEmpty }
+    /// In no particular order.
+    var claims: [Claim] { Array(runs.keys) }
+    var hasSuspect: Bool { runs.values.contains { $0.claimed.isSuspect } }
+
+    /// Runs of each queue.
+    var countByQueue: [String: Int] {
+        runs.values.reduce(into: [:]) { $0[$1.claimed.job.queue, default: 0] += 1 }
+    }
+
+    // MARK: The life of a run
+
+    /// Counts the runs from now on; before any of them starts.
+    ///
+    /// Where the answer to the claim was so long on its way that another worker may have the jobs by now, the
+    /// runs are stopped from the start.
+    mutating func admit(
+        _ claimed: [ClaimedJob], timeout: Duration, staleAfter: Duration, askedAt: ContinuousClock.Instant,
+        now: ContinuousClock.Instant
+    ) {
+        let isLate = askedAt + Runs.confirmedWithin(staleAfter) <= now
+        for job in claimed {
+            var run = Run(claimed: job, deadline: now + (job.job.timeout ?? timeout), confirmedAt: askedAt)
+            if isLate {
+                run.stopReason = .unconfirmed
+                run.stoppedAt = now
+            }
+            runs[job.claim] = run
+        }
+    }
+
+    /// A run is stopped when a quarter of its lease is left and the database hasn't confirmed it.
+    private static func confirmedWithin(_ staleAfter: Duration) -> Duration { staleAfter * 3 / 4 }
+
+    /// The task of this run has ended, or nobody waits for it any longer. The first word stands.
+    /// - Returns: Whether this is it.
+    mutating func end(_ claim: Claim, _ end: ProcessorEnd) -> Bool {
+        guard let run = runs[claim], run.end == nil else { return false }
+        runs[claim]?.end = end
+        return true
+    }
+
+    /// Stops runs; the first reason stays, but `lost` wins over all.
+    /// - Returns: Those whose tasks are to be cancelled.
+    mutating func stop(
+        _ claims: some Sequence<Claim>, because reason: StopReason, now: ContinuousClock.Instant
+    ) -> [Claim] {
+        claims.filter { claim in
+            guard let run = runs[claim], !run.isSettling, run.stopReason == nil || reason == .lost else { return false }
+            runs[claim]?.stopReason = reason
+            runs[claim]?.stoppedAt = run.stoppedAt ?? now
+            return true
+        }
+    }
+
+    /// From here on the run's outcome stands.
+    /// - Returns: Why it was stopped, if it was.
+    mutating func settle(_ claim: Claim) -> StopReason? {
+        runs[claim]?.isSettling = true
+        return runs[claim]?.stopReason
+    }
+
+    /// Frees the run's slot.
+    mutating func remove(_ claim: Claim) { runs[claim] = nil }
+
+    // MARK: Heartbeats
+
+    /// Takes in what the database said of these claims, asked at `askedAt`.
+    /// - Returns: Those whose tasks are to be cancelled.
+    mutating func hear(
+        _ answer: HeartbeatAnswer, askedAt: ContinuousClock.Instant, now: ContinuousClock.Instant
+    ) -> [Claim] {
+        // The lease counts from the moment of the question: the answer may have been long under way.
+        for claim in answer.held { runs[claim]?.confirmedAt = askedAt }
+        // One that was settled meanwhile is not lost: its outcome stands already.
+        return stop(answer.cancelled, because: .cancelled, now: now) + stop(answer.lost, because: .lost, now: now)
+    }
+
+    /// Runs that have to be stopped, or given up, by now.
+    struct Overdue: Sendable {
+        /// Past their time.
+        var timedOut: [Claim] = []
+        /// Unconfirmed for too long.
+        var unconfirmed: [Claim] = []
+        /// Told to stop, and still there after the grace time.
+        var deaf: [Claim] = []
+        /// When to look again; `nil` while nothing runs.
+        var next: ContinuousClock.Instant?
+    }
+
+    /// - Parameter staleAfter: The time of a lease.
+    func overdue(now: ContinuousClock.Instant, staleAfter: Duration, grace: Duration) -> Overdue {
+        let confirmedWithin = Runs.confirmedWithin(staleAfter)
+        var overdue = Overdue()
+        func look(at moment: ContinuousClock.Instant) {
+            overdue.next = min(overdue.next ?? moment, moment)
+        }
+        for (claim, run) in runs where run.end == nil {
+            if let stoppedAt = run.stoppedAt {
+                if stoppedAt + grace <= now { overdue.deaf.append(claim) } else { look(at: stoppedAt + grace) }
+            } else if run.deadline <= now {
+                overdue.timedOut.append(claim)
+                look(at: now + grace)
+            } else if run.confirmedAt + confirmedWithin <= now {
+                overdue.unconfirmed.append(claim)
+                look(at: now + grace)
+            } else {
+                look(at: min(run.deadline, run.confirmedAt + confirmedWithin))
+            }
+        }
+        return overdue
+    }
+}

@@ -1,0 +1,120 @@
+import Development
+import FoundationEssentials
+import Glibc
+import JobWorker
+import Postgres
+import Support
+import Testing
+
+/// A process that runs out of something.
+extension ProcessFaults {
+    @Suite(.database()) struct ResourceTests {
+        let database = TestDatabase.current
+
+        @Test func `a worker out of descriptors goes on with its jobs, and answers again later`() async throws {
+            let worker = try await RunningDaemon.startQuick(
+                database, environment: ["WORKER_MAX_CONCURRENT": "2"], wrapper: ["prlimit", "--nofile=30", "--"])
+            let crowd = try (0..<80).map { _ in try IdleClient(worker.socketPath) }
+            let pid = try await worker.processID(in: database)
+            let limit = ContinuousClock.now + .seconds(30)
+            var open = 0
+            while open < 30, ContinuousClock.now < limit {
+                open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            print("descriptors of 30 in use by 80 idle clients: \(open)")
+            for _ in 0..<20 { try await database.insertJob("sleep", payload: #"{"seconds": 0.1}"#) }
+            try await database.waitUntilQuiet(atMost: .seconds(120))
+            #expect(try await database.count("status = 'completed' AND attempts = 1") == 20)
+            for client in crowd { client.leave() }
+            let deadline = ContinuousClock.now + .seconds(60)
+            var status = 0
+            while status != 200, ContinuousClock.now < deadline {
+                status = (try? await worker.request("GET", "/healthz", timeout: .seconds(5)).status) ?? 0
+            }
+            #expect(status == 200)
+            #expect(kill(pid, 0) == 0, "it has ended: \(worker.lastLogLine)")
+            await worker.stop()
+            #expect(worker.lastLogLine.contains("worker stopped"))
+        }
+
+        @Test(.enabled(if: geteuid() == 0, "only root can make a file system"))
+        func `a full disk under the runtime directory keeps no job from running`() async throws {
+            let directory = "/tmp/jobworker-full-\(getpid())"
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            try #require(mount("tmpfs", directory, "tmpfs", 0, "size=64k") == 0)
+            let worker = try RunningDaemon.quick(
+                database, environment: ["RUNTIME_DIRECTORY": directory, "TMPDIR": directory])
+            // Full before it starts: nothing can be written there, names may still be made.
+            let file = open("\(directory)/ballast", O_WRONLY | O_CREAT, 0o600)
+            let block = [UInt8](repeating: 1, count: 4096)
+            while write(file, block, block.count) > 0 {}
+            close(file)
+            try await worker.waitUntilReady()
+            for _ in 0..<5 { try await database.insertJob("noop") }
+            try await database.waitUntilQuiet()
+            #expect(try await database.count("status = 'completed'") == 5)
+            await worker.stop()
+            #expect(worker.lastLogLine.contains("worker stopped"))
+            umount2(directory, Int32(MNT_DETACH))
+            rmdir(directory)
+        }
+
+        @Test func `twenty thousand jobs leave no memory behind`() async throws {
+            let worker = try await RunningDaemon.startQuick(
+                database, environment: ["WORKER_MAX_CONCURRENT": "50", "WORKER_JOB_LOGS": "none"])
+            let pid = try await worker.processID(in: database)
+            var sizes: [Int] = []
+            var descriptors: [Int] = []
+            for _ in 0..<5 {
+                try await database.query(
+                    """
+                    INSERT INTO public.jobs (workspace_id, job_type, payload)
+                    SELECT \(TestDatabase.workspace), 'echo', jsonb_build_object('text', repeat('x', 1000))
+                    FROM generate_series(1, 5000)
+                    """)
+                try await database.waitUntilQuiet(atMost: .seconds(300))
+                sizes.append(try ProcessFigures.residentKilobytes(pid))
+                descriptors.append(try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count)
+            }
+            print("resident after each 5,000 jobs, in kB: \(sizes); descriptors: \(descriptors)")
+            // The first five thousand bring buffers to their size.
+            let growth = sizes[4] - sizes[0]
+            #expect(growth < 20_000, "after 20,000 jobs more: \(growth) kB")
+            #expect(descriptors[4] <= descriptors[0] + 2)
+            await worker.stop()
+        }
+    }
+}
+
+private enum ProcessFigures {
+    static func residentKilobytes(_ pid: Int32) throws -> Int {
+        let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
+        return try #require(
+            line.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) })
+    }
+}
+
+/// A client that connects and says nothing.
+private final class IdleClient: Sendable {
+    private let descriptor: Int32
+
+    init(_ path: String) throws {
+        descriptor = socket(
+            AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { bytes in
+            bytes.copyBytes(from: path.utf8.prefix(bytes.count - 1))
+        }
+        // A full backlog refuses: that is as many as there can be.
+        _ = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+    }
+
+    func leave() { close(descriptor) }
+}

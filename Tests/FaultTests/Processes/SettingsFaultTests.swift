@@ -1,0 +1,36 @@
+import Development
+import Support
+import Testing
+
+/// Settings with which the worker can't start.
+extension ProcessFaults {
+    struct SettingsFaultTests {
+        private static let canary = "canary-5f1e0c"
+
+        @Test(arguments: [
+            ["WORKER_ENCRYPTION_KEYS": "first:\(canary)"],
+            ["WORKER_ENCRYPTION_KEYS": canary],
+            ["WORKER_ENCRYPTION_KEYS": ""],
+            ["WORKER_SECRET_TOKEN": "\(canary),,\(canary)"],
+            ["WORKER_SECRET_TOKEN": "", "DATABASE_URL": "postgresql://user:\(canary)@localhost/none"],
+            ["WORKER_SECRET_TOKEN": "a name:\(canary)"],
+            ["DATABASE_URL": "postgresql://user:\(canary)@localhost:port/none"],
+            ["DATABASE_URL": "mysql://user:\(canary)@localhost/none"],
+            ["DATABASE_URL": "postgresql://user:\(canary)@localhost/none", "WORKER_MAX_CONCURRENT": "no number"],
+            ["WORKER_STALE_AFTER_SECONDS": "1", "WORKER_HEARTBEAT_SECONDS": "15"],
+            ["WORKER_INSTANCE": "../elsewhere"],
+        ])
+        func `a mistake in the settings ends the start with status 78, a name, and no secret`(
+            settings: [String: String]
+        ) async throws {
+            let (status, output) = await runProgram(
+                [BuiltProgram.path("jobworker"), "run"],
+                environment: [
+                    "DATABASE_URL": "postgresql:///none", "RUNTIME_DIRECTORY": "/tmp/jobworker-no-start",
+                ].merging(settings) { $1 })
+            #expect(status == 78, "\(output)")
+            #expect(settings.keys.contains { output.contains($0) }, "\(output)")
+            #expect(!output.contains(SettingsFaultTests.canary), "\(output)")
+        }
+    }
+}
