@@ -71,7 +71,9 @@ extension SimulatedWorker {
                 }
                 _ = contact.answered(now: simulation.instant)
                 let claimed = found.claimed.map { ClaimedJob($0, at: found.now) }
-                runs.admit(claimed, timeout: configuration.jobTimeout, askedAt: askedAt, now: simulation.instant)
+                runs.admit(
+                    claimed, timeout: configuration.jobTimeout, staleAfter: configuration.staleAfter, askedAt: askedAt,
+                    now: simulation.instant)
                 plan.looked(for: request, claimed: claimed)
                 for job in claimed { start(job) }
                 pollBackoff.reset()
