@@ -59,6 +59,16 @@ extension Invariant {
                 FROM (\(overlaps)) AS overlap WHERE NOT is_frozen AND NOT is_deaf
                 """),
         Invariant(
+            name: "what a worker stores of a run comes after the run's end",
+            sql: """
+                SELECT a.job, format('%s: %s by %s, run %s seen until %s', a.at, a.status, a.old_worker, e.run,
+                    coalesce(e.ended, e.last_seen)) AS detail
+                FROM chaos.audit AS a
+                JOIN chaos.executions AS e ON e.job = a.job AND e.claimed = a.old_started AND e.worker = a.old_worker
+                WHERE a.old_status = 'processing' AND a.status IN ('pending', 'completed', 'failed')
+                  AND a.deaths <= a.old_deaths AND coalesce(e.ended, e.last_seen) > a.at
+                """),
+        Invariant(
             name: "a job is taken back only from a worker that fell silent, or died",
             sql: """
                 SELECT a.job, format('%s: taken from %s, last heard of at %s', a.at, a.old_worker, a.old_heartbeat) AS detail

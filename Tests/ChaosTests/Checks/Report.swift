@@ -78,6 +78,7 @@ struct Report: Sendable {
             SELECT CASE WHEN is_deaf THEN 'deaf' ELSE 'frozen' END AS name, count(*) AS count
             FROM (\(Invariant.overlaps)) AS o WHERE is_frozen OR is_deaf GROUP BY 1
             """)
+        try await neverRun()
         try await recoveries()
     }
 
@@ -91,6 +92,22 @@ struct Report: Sendable {
             parts.append("\(try row.decode("name", as: String.self)) \(count)")
         }
         Swift.print("\(title): \(sum)\(parts.isEmpty ? "" : " (\(parts.joined(separator: ", ")))")")
+    }
+
+    /// Claims whose answer was lost: nobody runs them, and nobody may keep them.
+    private func neverRun() async throws {
+        let rows = try await database.admin.query(
+            """
+            SELECT count(*) AS count, coalesce(max(extract(epoch FROM (
+                SELECT min(a.at) FROM chaos.audit AS a WHERE a.job = c.job AND a.seq > c.seq) - c.at)), 0)::float8 AS longest
+            FROM chaos.claims AS c
+            WHERE NOT EXISTS (SELECT FROM chaos.executions AS e WHERE e.job = c.job AND e.claimed = c.started)
+            """)
+        for row in rows {
+            let longest: Double = try row.decode("longest")
+            Swift.print(
+                "claims never run: \(try row.decode("count", as: Int.self)), held for \(tenths(longest)) s at most")
+        }
     }
 
     /// From the end of a worker to the next run of what it was running, the retry's delay included. Without what

@@ -11,6 +11,13 @@ extension SimulatedWorker {
             claimed, held: held, worker: self, fate: fate, now: simulation.now,
             deadline: simulation.now + simulation.scenario.jobTimeout)
         executions[claimed.claim] = execution
+        guard runs[claimed.claim]?.stopReason == nil else {
+            // The answer to the claim came too late: the processor isn't even called.
+            let end = ProcessorEnd.threw(CancellationError())
+            execution.end(end, isOwn: false)
+            if runs.end(claimed.claim, end) { ended(claimed.claim, end) }
+            return
+        }
         simulation.note("\(id) runs job \(held.job) with \(held.token): \(fate)")
         simulation.observer.started(execution, in: simulation)
         if runs.free == 0 { freeSince = .max }
