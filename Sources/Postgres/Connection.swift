@@ -22,11 +22,10 @@ public actor Connection {
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    private init(settings: ConnectionSettings) {
+    private init(settings: ConnectionSettings, thread: ConnectionThread) {
         self.settings = settings
-        thread = ConnectionThread()
+        self.thread = thread
         interrupts = Interrupts(thread: thread)
-        thread.start()
     }
 
     isolated deinit {
@@ -37,7 +36,7 @@ public actor Connection {
     /// Connects, and sets the session up.
     /// - Throws: `PostgresError`: `.unreachable`, or `.rejected` where the server refused.
     public static func open(_ settings: ConnectionSettings) async throws(PostgresError) -> Connection {
-        let connection = Connection(settings: settings)
+        let connection = Connection(settings: settings, thread: try ConnectionThread.start())
         try await connection.connect()
         return connection
     }

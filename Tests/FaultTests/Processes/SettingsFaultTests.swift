@@ -10,7 +10,6 @@ extension ProcessFaults {
         @Test(arguments: [
             ["WORKER_ENCRYPTION_KEYS": "first:\(canary)"],
             ["WORKER_ENCRYPTION_KEYS": canary],
-            ["WORKER_ENCRYPTION_KEYS": ""],
             ["WORKER_SECRET_TOKEN": "\(canary),,\(canary)"],
             ["WORKER_SECRET_TOKEN": "", "DATABASE_URL": "postgresql://user:\(canary)@localhost/none"],
             ["WORKER_SECRET_TOKEN": "a name:\(canary)"],
