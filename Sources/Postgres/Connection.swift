@@ -169,7 +169,13 @@ extension Connection {
 
     private func unreachable(_ message: String) -> PostgresError {
         close()
-        let report = ConnectionReport(message)
+        // Libpq quotes the part of the string that it can't read, which may be one of the password.
+        let isAboutString = ["invalid ", "missing ", "unexpected ", "unterminated ", "forbidden ", "end of string "]
+            .contains { message.hasPrefix($0) }
+        let report = ConnectionReport(
+            isAboutString
+                ? "the connection string can't be read (in a URI's password, signs such as / : @ # need their %-code)"
+                : message)
         return PostgresError(
             .unreachable, operation: "connect", message: report.message, connectionRefusal: report.sqlState)
     }

@@ -12,8 +12,7 @@ extension ProcessFaults {
         let database = TestDatabase.current
 
         @Test(arguments: [-315_600_000, -3600, 3600, 315_600_000])
-        func `a worker with a wrong clock starts nothing early, and judges no lease by it`(seconds: Int) async throws
-        {
+        func `a worker with a wrong clock starts nothing early, and judges no lease by it`(seconds: Int) async throws {
             let directory = "/tmp/jobworker-clock-\(getpid())"
             let library = try await WrongClock.library(in: directory)
             try await database.makeAudit()
