@@ -22,11 +22,10 @@ public actor Connection {
 
     public nonisolated var unownedExecutor: UnownedSerialExecutor { thread.asUnownedSerialExecutor() }
 
-    private init(settings: ConnectionSettings) {
+    private init(settings: ConnectionSettings, thread: ConnectionThread) {
         self.settings = settings
-        thread = ConnectionThread()
+        self.thread = thread
         interrupts = Interrupts(thread: thread)
-        thread.start()
     }
 
     isolated deinit {
@@ -37,7 +36,7 @@ public actor Connection {
     /// Connects, and sets the session up.
     /// - Throws: `PostgresError`: `.unreachable`, or `.rejected` where the server refused.
     public static func open(_ settings: ConnectionSettings) async throws(PostgresError) -> Connection {
-        let connection = Connection(settings: settings)
+        let connection = Connection(settings: settings, thread: try ConnectionThread.start())
         try await connection.begin()
         return connection
     }
@@ -177,7 +176,13 @@ extension Connection {
 
     private func unreachable(_ message: String) -> PostgresError {
         close()
-        let report = ConnectionReport(message)
+        // Libpq quotes the part of the string that it can't read, which may be one of the password.
+        let isAboutString = ["invalid ", "missing ", "unexpected ", "unterminated ", "forbidden ", "end of string "]
+            .contains { message.hasPrefix($0) }
+        let report = ConnectionReport(
+            isAboutString
+                ? "the connection string can't be read (in a URI's password, signs such as / : @ # need their %-code)"
+                : message)
         return PostgresError(
             .unreachable, operation: "connect", message: report.message, connectionRefusal: report.sqlState)
     }

@@ -14,19 +14,31 @@ final class ConnectionThread: SerialExecutor {
     /// Readable when there is a job to run or a reason to look up from a wait.
     let wakeup: Int32
 
-    init() {
-        wakeup = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
-        precondition(wakeup >= 0, "eventfd: \(String(cString: strerror(errno)))")
-    }
+    private init(wakeup: Int32) { self.wakeup = wakeup }
 
     deinit { close(wakeup) }
 
-    /// Starts the thread; it holds this object until `stop()`.
-    func start() {
+    /// Starts a thread, which holds its object until `stop()`.
+    /// - Throws: `.unreachable` where the process has no descriptor or no thread left: that may pass.
+    static func start() throws(PostgresError) -> ConnectionThread {
+        let wakeup = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
+        guard wakeup >= 0 else { throw refusal(errno) }
+        let started = ConnectionThread(wakeup: wakeup)
+        let retained = Unmanaged.passRetained(started)
         var thread = pthread_t()
-        let result = pthread_create(&thread, nil, connectionThreadMain, Unmanaged.passRetained(self).toOpaque())
-        precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")
+        let result = pthread_create(&thread, nil, connectionThreadMain, retained.toOpaque())
+        guard result == 0 else {
+            retained.release()
+            throw refusal(result)
+        }
         pthread_detach(thread)
+        return started
+    }
+
+    private static func refusal(_ code: Int32) -> PostgresError {
+        PostgresError(
+            .unreachable, operation: "connect",
+            message: "this process can't open one more connection: \(String(cString: strerror(code)))")
     }
 
     /// Lets the thread end once nothing is left to run.

@@ -54,7 +54,7 @@ final class RunningJobs: Sendable {
     }
 
     /// Whether the run was told to stop.
-    func isStopped(_ claim: Claim) -> Bool { state.withLock { $0.runs[claim]?.stopReason != nil } }
+    func isStopped(_ claim: Claim) -> Bool { state.withLock { $0.runs.isStopped(claim) } }
 
     func deadline(of claim: Claim) -> ContinuousClock.Instant? {
         state.withLock { $0.runs[claim]?.deadline }
@@ -66,7 +66,7 @@ final class RunningJobs: Sendable {
     func attach(_ task: Task<Void, Never>, to claim: Claim) {
         let isStopped = state.withLock { state in
             state.handles[claim]?.task = task
-            return state.runs[claim]?.stopReason != nil
+            return state.runs.isStopped(claim)
         }
         if isStopped { task.cancel() }
     }

@@ -33,6 +33,9 @@ struct Runs: Sendable {
         runs.values.reduce(into: [:]) { $0[$1.claimed.job.queue, default: 0] += 1 }
     }
 
+    /// Whether the run was told to stop.
+    func isStopped(_ claim: Claim) -> Bool { runs[claim]?.stopReason != nil }
+
     // MARK: The life of a run
 
     /// Counts the runs from now on; before any of them starts.

@@ -1,3 +1,4 @@
+import Development
 import FoundationEssentials
 import Glibc
 import JobWorker
@@ -5,21 +6,19 @@ import Postgres
 import Support
 import Testing
 
-/// A worker whose clock is wrong. Needs libfaketime (Debian's package of that name).
+/// A worker whose clock is wrong.
 extension ProcessFaults {
-    @Suite(.database(), .enabled(if: Faketime.library != nil, "libfaketime is not installed")) struct ClockTests {
+    @Suite(.database(), .enabled(if: WrongClock.compiler != nil, "there is no C compiler")) struct ClockTests {
         let database = TestDatabase.current
 
-        @Test(arguments: ["-10y", "-1h", "+1h", "+10y"])
-        func `a worker with a wrong clock starts nothing early, and judges no lease by it`(offset: String) async throws
-        {
-            let library = try #require(Faketime.library)
+        @Test(arguments: [-315_600_000, -3600, 3600, 315_600_000])
+        func `a worker with a wrong clock starts nothing early, and judges no lease by it`(seconds: Int) async throws {
+            let directory = "/tmp/jobworker-clock-\(getpid())"
+            let library = try await WrongClock.library(in: directory)
             try await database.makeAudit()
             let worker = try await RunningDaemon.startQuick(
                 database, environment: ["WORKER_RETRY_BASE_SECONDS": "3600", "WORKER_RETRY_MAX_SECONDS": "3600"],
-                wrapper: [
-                    "env", "LD_PRELOAD=\(library)", "FAKETIME=\(offset)", "FAKETIME_DONT_FAKE_MONOTONIC=1",
-                ])
+                wrapper: ["env", "LD_PRELOAD=\(library)", "CLOCK_SHIFT=\(seconds)"])
             let later = try await database.insertJob("noop", scheduledIn: .seconds(1800))
             // Another's, alive by the database's clock, and one whose worker is silent by it.
             let alive = try await database.insertJob("noop", status: .processing, workerID: "other")
@@ -55,17 +54,62 @@ extension ProcessFaults {
                     == 0)
             await worker.stop()
             // It was wrong indeed: the log tells the time of the worker.
-            if offset.hasSuffix("y") {
-                let year = Faketime.year() + (offset == "+10y" ? 10 : -10)
+            if abs(seconds) > 100_000 {
+                let year = WrongClock.year() + (seconds > 0 ? 10 : -10)
                 #expect(worker.log.contains("\(year)-"), "the clock was right: this shows nothing")
             }
+            try FileManager.default.removeItem(atPath: directory)
         }
     }
 }
 
-private enum Faketime {
-    static let library = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu"]
-        .map { $0 + "/faketime/libfaketimeMT.so.1" }.first { access($0, R_OK) == 0 }
+/// Shifts the wall clock of a program, as seen through the C library. Timers stay right, which libfaketime disturbs.
+private enum WrongClock {
+    static let compiler = ["/usr/bin/cc", "/usr/bin/clang"].first { (path: String) in access(path, X_OK) == 0 }
+
+    private static let source = """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdlib.h>
+        #include <sys/time.h>
+        #include <time.h>
+        static long long shift(void) {
+            const char *text = getenv("CLOCK_SHIFT");
+            return text ? atoll(text) : 0;
+        }
+        int clock_gettime(clockid_t id, struct timespec *at) {
+            static int (*real)(clockid_t, struct timespec *);
+            if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+            int result = real(id, at);
+            if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) at->tv_sec += shift();
+            return result;
+        }
+        int gettimeofday(struct timeval *restrict at, void *restrict zone) {
+            struct timespec now;
+            clock_gettime(CLOCK_REALTIME, &now);
+            at->tv_sec = now.tv_sec;
+            at->tv_usec = now.tv_nsec / 1000;
+            return 0;
+        }
+        time_t time(time_t *at) {
+            struct timespec now;
+            clock_gettime(CLOCK_REALTIME, &now);
+            if (at) *at = now.tv_sec;
+            return now.tv_sec;
+        }
+        """
+
+    /// Builds the shim beside the worker's files.
+    static func library(in directory: String) async throws -> String {
+        try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        try source.write(toFile: "\(directory)/clock.c", atomically: false, encoding: .utf8)
+        let compiler = try #require(compiler)
+        let (status, output) = await runProgram([
+            compiler, "-shared", "-fPIC", "-o", "\(directory)/clock.so", "\(directory)/clock.c", "-ldl",
+        ])
+        try #require(status == 0, "\(output)")
+        return "\(directory)/clock.so"
+    }
 
     static func year() -> Int {
         var now = time(nil)

@@ -1,4 +1,5 @@
 import Development
+import Postgres
 import Support
 import Testing
 
@@ -10,11 +11,9 @@ extension ProcessFaults {
         @Test(arguments: [
             ["WORKER_ENCRYPTION_KEYS": "first:\(canary)"],
             ["WORKER_ENCRYPTION_KEYS": canary],
-            ["WORKER_ENCRYPTION_KEYS": ""],
             ["WORKER_SECRET_TOKEN": "\(canary),,\(canary)"],
             ["WORKER_SECRET_TOKEN": "", "DATABASE_URL": "postgresql://user:\(canary)@localhost/none"],
             ["WORKER_SECRET_TOKEN": "a name:\(canary)"],
-            ["DATABASE_URL": "postgresql://user:\(canary)@localhost:port/none"],
             ["DATABASE_URL": "mysql://user:\(canary)@localhost/none"],
             ["DATABASE_URL": "postgresql://user:\(canary)@localhost/none", "WORKER_MAX_CONCURRENT": "no number"],
             ["WORKER_STALE_AFTER_SECONDS": "1", "WORKER_HEARTBEAT_SECONDS": "15"],
@@ -31,6 +30,17 @@ extension ProcessFaults {
             #expect(status == 78, "\(output)")
             #expect(settings.keys.contains { output.contains($0) }, "\(output)")
             #expect(!output.contains(SettingsFaultTests.canary), "\(output)")
+        }
+
+        @Test(arguments: [
+            "postgresql://user:\(canary)/rest@localhost/none", "postgresql://localhost/none?\(canary)",
+            "host=localhost \(canary)", "host=localhost port=\(canary)", "postgresql://[\(canary)/none",
+        ])
+        func `a connection string that can't be read is told without quoting it`(string: String) async throws {
+            let settings = ConnectionSettings(connectionString: string, applicationName: "test")
+            let error = await #expect(throws: PostgresError.self) { _ = try await Connection.open(settings) }
+            #expect(error?.description.contains("can't be read") == true, "\(error?.description ?? "no error")")
+            #expect(error?.description.contains(SettingsFaultTests.canary) == false)
         }
     }
 }

@@ -64,7 +64,8 @@ import Testing
 
     @Test func `a paused queue says since when and by whom`() async throws {
         try await database.run(
-            "INSERT INTO public.job_queues (name, paused_at, paused_by) VALUES ('imports', now() - interval '3 min', 'operator:alice')")
+            "INSERT INTO public.job_queues (name, paused_at, paused_by) VALUES ('imports', now() - interval '3 min', 'operator:alice')"
+        )
         let run = try await CommandRun.of("queues", database: database)
         #expect(run.output.contains("paused 3 min ago by operator:alice"))
     }

@@ -24,6 +24,15 @@ extension SimulatedWorker {
         simulation.observer.started(execution, in: simulation)
         if runs.free == 0 { freeSince = .max }
         watchSoon()
+        if runs.isStopped(claimed.claim) {
+            // Claimed too late: the processor isn't even started.
+            execution.isTold = true
+            execution.end(.threw(CancellationError()), isOwn: false)
+            if runs.end(claimed.claim, .threw(CancellationError())) {
+                ended(claimed.claim, .threw(CancellationError()))
+            }
+            return
+        }
         if simulation.dice.happens(30) { reportProgress(execution, after: length / 2) }
         guard fate != .hangs else { return }
         simulation.after(length, of: self) { self.finish(execution, isOwn: true) }
