@@ -34,6 +34,9 @@ import Testing
             // The next heartbeat is minutes away: the notification does it.
             await stopped.passed()
             try await database.waitUntil("status = 'cancelled' AND NOT lease_open")
+            // Counted once the statement has come back.
+            let deadline = ContinuousClock.now + .seconds(10)
+            while worker.state.snapshot.counts.cancelled == 0, ContinuousClock.now < deadline { await Task.yield() }
             #expect(worker.state.snapshot.counts.cancelled == 1)
         }
         #expect(try await database.job(id).errorMessage == nil)

@@ -11,7 +11,7 @@ extension SimulatedWorker {
             claimed, held: held, worker: self, fate: fate, now: simulation.now,
             deadline: simulation.now + simulation.scenario.jobTimeout)
         executions[claimed.claim] = execution
-        guard runs[claimed.claim]?.stopReason == nil else {
+        guard !runs.isStopped(claimed.claim) else {
             // The answer to the claim came too late: the processor isn't even called.
             let end = ProcessorEnd.threw(CancellationError())
             execution.isTold = true
@@ -24,15 +24,6 @@ extension SimulatedWorker {
         simulation.observer.started(execution, in: simulation)
         if runs.free == 0 { freeSince = .max }
         watchSoon()
-        if runs.isStopped(claimed.claim) {
-            // Claimed too late: the processor isn't even started.
-            execution.isTold = true
-            execution.end(.threw(CancellationError()), isOwn: false)
-            if runs.end(claimed.claim, .threw(CancellationError())) {
-                ended(claimed.claim, .threw(CancellationError()))
-            }
-            return
-        }
         if simulation.dice.happens(30) { reportProgress(execution, after: length / 2) }
         guard fate != .hangs else { return }
         simulation.after(length, of: self) { self.finish(execution, isOwn: true) }
