@@ -68,19 +68,33 @@ extension JobStore {
     }
 
     /// Stores that these runs have ended although their jobs were not ours to end: cancelled ones may
-    /// then be claimed anew. Where somebody has locked a row they wait for the end of its lease.
-    package func endRuns(_ claims: [Claim]) async throws(PostgresError) {
-        try await pool.query(
+    /// then be claimed anew.
+    ///
+    /// - Returns: Those whose rows somebody else has locked; ask again for them.
+    @discardableResult
+    package func endRuns(_ claims: [Claim]) async throws(PostgresError) -> Set<Claim> {
+        let rows = try await pool.query(
             """
             /* jobworker:end_runs */
-            WITH ended AS MATERIALIZED (
-                SELECT jobs.id
+            WITH open AS (
+                SELECT jobs.id, jobs.lease_token
                 FROM unnest(\(claims.map(\.jobID)), \(claims.map(\.token))) AS given (id, lease_token)
                 JOIN public.jobs ON jobs.id = given.id AND jobs.lease_token = given.lease_token
                 WHERE jobs.lease_open AND jobs.status <> 'processing'
+            ),
+            ended AS MATERIALIZED (
+                SELECT jobs.id FROM open
+                JOIN public.jobs ON jobs.id = open.id AND jobs.lease_token = open.lease_token
+                WHERE jobs.lease_open AND jobs.status <> 'processing'
                 FOR NO KEY UPDATE OF jobs SKIP LOCKED
+            ),
+            closed AS (
+                UPDATE public.jobs SET lease_open = false WHERE jobs.id = ANY (ARRAY(SELECT id FROM ended))
             )
-            UPDATE public.jobs SET lease_open = false WHERE jobs.id = ANY (ARRAY(SELECT id FROM ended))
+            SELECT id, lease_token FROM open WHERE id <> ALL (ARRAY(SELECT id FROM ended))
             """)
+        var locked: Set<Claim> = []
+        for row in rows { locked.insert(try Claim(row)) }
+        return locked
     }
 }

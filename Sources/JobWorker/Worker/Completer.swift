@@ -101,7 +101,7 @@ final class Completer: Sendable {
         var locked: [Entry] = []
         if !completions.isEmpty { locked += await complete(completions) }
         if !settlements.isEmpty { locked += await settle(settlements) }
-        if !ends.isEmpty { await end(ends, as: .ended) }
+        if !ends.isEmpty { locked += await end(ends, as: .ended) }
         return locked
     }
 
@@ -184,18 +184,21 @@ final class Completer: Sendable {
         }
         let open: Set<Claim> = if case .success(let open) = answer { open } else { [] }
         let lost = entries.filter { !open.contains($0.claim) }
-        if !lost.isEmpty { await end(lost, as: .fenced) }
-        return entries.filter { open.contains($0.claim) }
+        let locked = lost.isEmpty ? [] : await end(lost, as: .fenced)
+        return entries.filter { open.contains($0.claim) } + locked
     }
 
     private static let plainMessage =
         "The attempt failed with an error whose text can't be stored; see the worker's log"
 
-    private func end(_ entries: [Entry], as stored: Stored) async {
-        _ = await untilAnswered { () async throws(PostgresError) in
+    /// - Returns: Those whose rows others have locked.
+    private func end(_ entries: [Entry], as stored: Stored) async -> [Entry] {
+        let answer = await untilAnswered { () async throws(PostgresError) in
             try await self.store.endRuns(entries.map(\.claim))
         }
-        for entry in entries { entry.stored.resume(returning: stored) }
+        let locked: Set<Claim> = if case .success(let locked) = answer { locked } else { [] }
+        for entry in entries where !locked.contains(entry.claim) { entry.stored.resume(returning: stored) }
+        return entries.filter { locked.contains($0.claim) }
     }
 
     /// Repeats a statement until the database has answered it: with success, or with a lasting refusal.

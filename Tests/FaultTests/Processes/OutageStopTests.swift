@@ -33,7 +33,8 @@ extension ProcessFaults {
                 await worker.notify.wait(within: .seconds(60)) { $0.hasPrefix("STATUS=Working: 1 of 5 running") } != nil
             )
             try await server.restart(.immediate) {
-                try await worker.logs("can't be asked for jobs")
+                #expect(
+                    await worker.notify.wait(within: .seconds(60)) { $0.hasPrefix("STATUS=Database lost") } != nil)
                 // Without its database it lives all the same.
                 for _ in 0..<3 {
                     #expect(await worker.notify.wait(within: .seconds(60)) { $0 == "WATCHDOG=1" } != nil)
