@@ -94,8 +94,7 @@ extension JobStore {
                 FROM judged
                 WHERE jobs.id = judged.id
                 RETURNING jobs.id, jobs.lease_token, judged.verdict, judged.attempts, judged.max_attempts,
-                    judged.message, jobs.worker_id, jobs.next_retry_at, judged.wait,
-                    coalesce(jobs.job_queue, 'default') AS queue
+                    judged.message, jobs.worker_id, jobs.next_retry_at, judged.wait
             ),
             settled_rows AS (
                 INSERT INTO public.job_logs (job_id, log_level, message, metadata)
@@ -114,10 +113,8 @@ extension JobStore {
                         ELSE format('Given back by the worker: %s', settled.message) END) AS rows (level, message)
                 WHERE rows.level = ANY (\(loggedLevels))
             )
-            SELECT settled.id, settled.lease_token, settled.verdict,
-                   -- What is given back is due now: somebody else may take it.
-                   CASE verdict WHEN 'released' THEN pg_notify('jobworker_due', queue)::text END AS woken
-            FROM settled
+            -- What is given back is due now: the table's trigger wakes somebody else.
+            SELECT settled.id, settled.lease_token, settled.verdict FROM settled
             """)
         var verdicts: [Claim: Verdict] = [:]
         for row in rows {
