@@ -117,7 +117,17 @@ package final class Gate: Sendable {
         for continuation in waiting { continuation.resume() }
     }
 
-    /// Returns once it is open, whatever becomes of the task.
+    /// Waits until it is open; for the test itself, which must not stand still.
+    /// - Throws: `NeverTrue` after a minute.
+    package func opened() async throws {
+        let deadline = ContinuousClock.now + .seconds(60)
+        while !isOpen {
+            guard ContinuousClock.now < deadline else { throw NeverTrue(condition: "a job passes the gate") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
+    /// Returns once it is open, whatever becomes of the task; for jobs.
     package func passed() async {
         await withCheckedContinuation { continuation in
             let isOpen = state.withLock { state in

@@ -147,7 +147,20 @@ package final class FaultProxy: Sendable {
 
 extension AsyncStream<Void> {
     /// Waits for the next element.
-    package func struck() async {
-        for await _ in self { return }
+    /// - Throws: Where none comes in time, or the rule was undone.
+    package func struck(within limit: Duration = .seconds(60)) async throws(DevelopmentError) {
+        let isStruck = await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                for await _ in self { return true }
+                return false
+            }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return false
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? false
+        }
+        guard isStruck else { throw DevelopmentError("the statement that was waited for did not come") }
     }
 }

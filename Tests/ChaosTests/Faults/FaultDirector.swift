@@ -91,12 +91,7 @@ struct FaultDirector: Sendable {
             skipped: Int.random(in: 0...2, using: &random))
         let hit = slot.proxy.arm(rule)
         // It may never come; nor is it heard of where another fault ends its session first.
-        await withTaskGroup(of: Void.self) { race in
-            race.addTask { await hit.struck() }
-            race.addTask { try? await Task.sleep(for: .seconds(5)) }
-            await race.next()
-            race.cancelAll()
-        }
+        try? await hit.struck(within: .seconds(5))
     }
 
     // MARK: The database

@@ -20,7 +20,7 @@ import Testing
         let lasts = ledger.processor("lasts", lasting: .seconds(3))
         try await database.withWorker(waits, lasts, ledger.processor(), change: { $0.hasten() }) { worker in
             let locked = try await database.insertJob("waits")
-            await started.passed()
+            try await started.opened()
             let holder = try await Connection.open(database.settings)
             try await holder.runScript("BEGIN; SELECT FROM public.jobs WHERE id = '\(locked.text)' FOR UPDATE")
             go.open()

@@ -36,7 +36,7 @@ import Testing
             let lost = proxy.arm(FaultProxy.Rule(statement, .dropReply))
             proxy.set(.pass)
             listen.set(statement == "jobworker:poll" ? .refuse : .pass)
-            await lost.struck()
+            try await lost.struck()
             try await database.waitUntil("status = 'completed'")
             #expect(ledger.runs(of: id) == 1)
             #expect(try await database.job(id).attempts == 2)
@@ -55,7 +55,7 @@ import Testing
         ) { worker in
             let lost = proxy.arm(FaultProxy.Rule("jobworker:complete", action))
             let id = try await database.insertJob("noop")
-            await lost.struck()
+            try await lost.struck()
             try await database.waitUntil("status = 'completed'")
             // The next one proves that the completer has its answer.
             try await database.insertJob("noop")
@@ -76,7 +76,7 @@ import Testing
         ) { _ in
             let lost = proxy.arm(FaultProxy.Rule("jobworker:settle", action))
             let id = try await database.insertJob("noop")
-            await lost.struck()
+            try await lost.struck()
             try await database.waitUntil("status = 'failed'")
             try await database.insertJob("noop")
             try await database.waitUntilQuiet()
@@ -92,7 +92,7 @@ import Testing
             environment: [
                 "DATABASE_URL": proxy.connectionString(database: database.name, role: TestDatabase.workerRole)
             ])
-        await lost.struck()
+        try await lost.struck()
         let (status, output) = await added
         #expect(status == 0)
         let ids = try await database.query("SELECT id FROM public.jobs").map { try $0.decode("id", as: UUID.self) }

@@ -27,7 +27,7 @@ import Testing
             try await eventually("it listens") { worker.state.snapshot.isListening }
             let gone = proxy.arm(FaultProxy.Rule(statement, action, afterwards: .refuse))
             let id = try await database.insertJob("noop")
-            await gone.struck()
+            try await gone.struck()
             let before = proxy.attempts
             try await eventually("it tries to come back") { proxy.attempts >= before + 4 }
             proxy.heal()
@@ -49,7 +49,7 @@ import Testing
             works, through: database.workerSettings(through: proxy), change: { $0.hasten(lease: .seconds(30)) }
         ) { worker in
             let id = try await database.insertJob("noop")
-            await started.passed()
+            try await started.opened()
             proxy.set(.refuse)
             proxy.cut()
             go.open()
@@ -81,10 +81,10 @@ import Testing
             works, through: database.workerSettings(through: proxy), change: { $0.hasten() }
         ) { worker in
             let id = try await database.insertJob("noop")
-            await started.passed()
+            try await started.opened()
             proxy.set(.refuse)
             proxy.cut()
-            await stopped.passed()
+            try await stopped.opened()
             proxy.heal()
             try await database.waitUntil("status = 'completed'")
             #expect(worker.state.snapshot.counts.released == 1)

@@ -27,10 +27,10 @@ import Testing
             }
         ) { cutOff in
             let id = try await database.insertJob("noop")
-            await started.passed()
+            try await started.opened()
             try await database.withWorker(ledger.processor(), change: { $0.hasten() }) { other in
                 proxy.set(.stall())
-                await stopped.passed()
+                try await stopped.opened()
                 try await database.waitUntil("status = 'completed'")
                 #expect(ledger.overlaps == 0)
                 #expect(ledger.runs(of: id) == 2)

@@ -88,7 +88,7 @@ extension ProcessFaults {
                 configuration: WorkerConfiguration(workerID: "patient"), pool: ConnectionPool(settings, limit: 2),
                 processors: registry, logger: .silent)
             let running = Task { try await worker.run() }
-            await started.passed()
+            try await started.opened()
             try await server.restart(.immediate) { release.open() }
             for await _ in worker.state.transitions where worker.state.snapshot.isConnected { break }
             let deadline = ContinuousClock.now + .seconds(60)

@@ -85,7 +85,7 @@ import Testing
             }
             return nil
         }
-        await stopped.passed()
+        try await stopped.opened()
         let job = try await database.job(id)
         #expect(job.status == "pending")
         #expect(job.errorMessage == "Timed out: attempt 1 ran longer than 1 s")

@@ -28,11 +28,11 @@ import Testing
         try await database.withWorker(
             waiting(started, stopped), change: { $0.heartbeatInterval = .seconds(300) }
         ) { worker in
-            await started.passed()
+            try await started.opened()
             for await _ in worker.state.transitions where worker.state.snapshot.isListening { break }
             try await database.query("SELECT jobworker.cancel_job(\(id))")
             // The next heartbeat is minutes away: the notification does it.
-            await stopped.passed()
+            try await stopped.opened()
             try await database.waitUntil("status = 'cancelled' AND NOT lease_open")
             // Counted once the statement has come back.
             let deadline = ContinuousClock.now + .seconds(10)
@@ -54,7 +54,7 @@ import Testing
             throw CancellationError()
         }
         try await database.withWorker(stubborn, change: { $0.cancellationGrace = .seconds(60) }) { _ in
-            await started.passed()
+            try await started.opened()
             try await database.query("SELECT jobworker.cancel_job(\(id))")
             try await database.query("SELECT jobworker.retry_job(\(id))")
             try await database.insertJob("stubborn", priority: 5)
@@ -69,13 +69,13 @@ import Testing
         let (started, stopped) = (Gate(), Gate())
         let id = try await database.insertJob("wait")
         try await database.withWorker(waiting(started, stopped)) { worker in
-            await started.passed()
+            try await started.opened()
             try await database.query(
                 """
                 UPDATE public.jobs SET worker_id = 'another', lease_token = nextval('jobworker.lease_tokens'), attempts = 2
                 WHERE id = \(id)
                 """)
-            await stopped.passed()
+            try await stopped.opened()
             let deadline = ContinuousClock.now + .seconds(10)
             while worker.state.snapshot.counts.fenced == 0, ContinuousClock.now < deadline { await Task.yield() }
             #expect(worker.state.snapshot.counts.fenced == 1)
@@ -99,7 +99,7 @@ import Testing
             return nil
         }
         try await database.withWorker(reporting, change: { $0.heartbeatInterval = .seconds(300) }) { _ in
-            await started.passed()
+            try await started.opened()
             try await database.query(
                 "UPDATE public.jobs SET lease_token = nextval('jobworker.lease_tokens') WHERE id = \(id)")
             taken.open()
@@ -120,7 +120,7 @@ import Testing
         }
         let worker = try database.makeWorker([brief])
         let running = Task { try await worker.run() }
-        await started.passed()
+        try await started.opened()
         // A look that began before the stop may still find something.
         for await _ in worker.state.transitions where worker.state.snapshot.isListening { break }
         _ = await worker.pollNow(waitingAtMost: .zero)
@@ -141,7 +141,7 @@ import Testing
         let worker = try database.makeWorker(
             [waiting(started, stopped)], change: { $0.shutdownTimeout = .milliseconds(50) })
         let running = Task { try await worker.run() }
-        await started.passed()
+        try await started.opened()
         worker.stop()
         try await running.value
         let job = try await database.job(id)
@@ -159,7 +159,7 @@ import Testing
         let worker = try database.makeWorker(
             [waiting(started, stopped)], change: { $0.shutdownTimeout = .seconds(600) })
         let running = Task { try await worker.run() }
-        await started.passed()
+        try await started.opened()
         worker.stop()
         worker.hurry()
         try await running.value
@@ -172,7 +172,7 @@ import Testing
         let id = try await database.insertJob("wait")
         let worker = try database.makeWorker([waiting(started, stopped)])
         let running = Task { try await worker.run() }
-        await started.passed()
+        try await started.opened()
         running.cancel()
         try await running.value
         #expect(try await database.job(id).status == "pending")
