@@ -179,12 +179,21 @@ extension Connection {
         // Libpq quotes the part of the string that it can't read, which may be one of the password.
         let isAboutString = ["invalid ", "missing ", "unexpected ", "unterminated ", "forbidden ", "end of string "]
             .contains { message.hasPrefix($0) }
+        // Some of these sentences are about what a server answered, and pass.
+        let isLasting = [
+            "invalid port number", "invalid integer value", "invalid connection option", "invalid URI",
+            "invalid percent",
+            "invalid sslmode value", "invalid channel_binding value", "invalid target_session_attrs value",
+            "missing \"",
+            "unexpected ", "unterminated ", "forbidden ", "end of string ",
+        ].contains { message.hasPrefix($0) }
         let report = ConnectionReport(
             isAboutString
                 ? "the connection string can't be read (in a URI's password, signs such as / : @ # need their %-code)"
                 : message)
         return PostgresError(
-            .unreachable, operation: "connect", message: report.message, connectionRefusal: report.sqlState)
+            isLasting ? .malformed : .unreachable, operation: "connect", message: report.message,
+            connectionRefusal: report.sqlState)
     }
 
     private func executeOnce(_ statement: Statement) throws(PostgresError) -> Rows {

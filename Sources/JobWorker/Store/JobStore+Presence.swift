@@ -33,20 +33,40 @@ package struct WorkerPresence: Sendable {
     var beating: Fragment {
         """
         presence AS (
-            INSERT INTO public.job_workers
-                (id, instance, host, machine_id, pid, version, queues, job_types, max_concurrent, running,
-                 started_at, seen_at)
-            VALUES (\(id), \(instance), \(host), \(machineID), \(pid), \(version), \(queues), \(jobTypes),
-                    \(maxConcurrent), \(running), clock_timestamp(), clock_timestamp())
+            \(insertion)
             ON CONFLICT (id) DO UPDATE
             SET seen_at = excluded.seen_at, running = excluded.running, queues = excluded.queues,
                 job_types = excluded.job_types, max_concurrent = excluded.max_concurrent, stopped_at = NULL
         )
         """
     }
+
+    var insertion: Fragment {
+        """
+        INSERT INTO public.job_workers
+            (id, instance, host, machine_id, pid, version, queues, job_types, max_concurrent, running,
+             started_at, seen_at)
+        VALUES (\(id), \(instance), \(host), \(machineID), \(pid), \(version), \(queues), \(jobTypes),
+                \(maxConcurrent), \(running), clock_timestamp(), clock_timestamp())
+        """
+    }
 }
 
 extension JobStore {
+    /// Says that this worker is there, from now on; a predecessor's row of the same name is taken over.
+    package func register(_ presence: WorkerPresence) async throws(PostgresError) {
+        try await pool.query(
+            """
+            /* jobworker:register */
+            \(presence.insertion)
+            ON CONFLICT (id) DO UPDATE
+            SET instance = excluded.instance, host = excluded.host, machine_id = excluded.machine_id,
+                pid = excluded.pid, version = excluded.version, queues = excluded.queues,
+                job_types = excluded.job_types, max_concurrent = excluded.max_concurrent, running = excluded.running,
+                started_at = excluded.started_at, seen_at = excluded.seen_at, stopped_at = NULL
+            """)
+    }
+
     /// Says that this worker has stopped, and clears away rows of workers gone for a day.
     package func leave(workerID: String) async throws(PostgresError) {
         try await pool.query(

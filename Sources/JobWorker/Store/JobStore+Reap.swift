@@ -38,22 +38,27 @@ extension JobStore {
 
     /// Takes back, at once, what an earlier process of this very instance was running.
     ///
-    /// Only for a caller that holds the instance's lock: its predecessor is dead for sure.
+    /// Only for a caller that holds the instance's lock, so that its predecessor is dead for sure, and that has
+    /// registered itself: who registered later is no predecessor. Relies on `jobs_processing`.
     package func takeBackPredecessors(
         of workerID: String, instance: String, machineID: String, retry: RetryPolicy
     ) async throws(PostgresError) -> Int {
         let rows = try await pool.query(
             """
             /* jobworker:take_back */
-            WITH stale AS MATERIALIZED (
+            WITH predecessors AS (
+                -- None that came later: this statement may arrive after the end of the process that sent it.
+                SELECT other.id FROM public.job_workers AS own
+                JOIN public.job_workers AS other ON other.started_at < own.started_at AND other.id <> own.id
+                WHERE own.id = \(workerID) AND other.instance = \(instance) AND other.machine_id = \(machineID)
+            ),
+            stale AS MATERIALIZED (
                 SELECT jobs.id, jobs.attempts, jobs.max_attempts, jobs.worker_id, jobs.worker_deaths,
                        jobs.worker_heartbeat_at
                 FROM public.jobs
                 WHERE jobs.status = 'processing' AND jobs.lease_token IS NOT NULL
                   AND jobs.worker_id IN (
-                      SELECT job_workers.id FROM public.job_workers
-                      WHERE job_workers.instance = \(instance) AND job_workers.machine_id = \(machineID)
-                        AND job_workers.id <> \(workerID))
+                      SELECT id FROM predecessors)
                 ORDER BY jobs.id
                 FOR UPDATE OF jobs SKIP LOCKED
             ),
@@ -64,9 +69,7 @@ extension JobStore {
                     SELECT jobs.id FROM public.jobs
                     WHERE jobs.lease_open AND jobs.status <> 'processing'
                       AND jobs.worker_id IN (
-                          SELECT job_workers.id FROM public.job_workers
-                          WHERE job_workers.instance = \(instance) AND job_workers.machine_id = \(machineID)
-                            AND job_workers.id <> \(workerID))
+                          SELECT id FROM predecessors)
                     ORDER BY jobs.id
                     FOR UPDATE OF jobs SKIP LOCKED))
             ),

@@ -45,8 +45,9 @@ extension JobStore {
     /// Stores how these attempts ended, with their log rows; decides by the row's own counters
     /// whether another attempt follows. Relies on `jobs_pkey`.
     ///
-    /// - Returns: What became of each job; a claim that is missing was not ours any more, was settled by an
-    ///   earlier call whose answer was lost, or somebody has locked its row: see `openClaims`.
+    /// - Returns: What became of each job, by this call or by an earlier one whose answer was lost; a claim that is
+    ///   missing was not ours any more, or somebody has locked its row: see `openClaims`. Given back twice by a job
+    ///   that is a suspect counts as missing: nothing tells that from having been taken back.
     package func settle(_ settlements: [Settlement]) async throws(PostgresError) -> [Claim: Verdict] {
         let rows = try await pool.query(
             """
@@ -115,6 +116,17 @@ extension JobStore {
             )
             -- What is given back is due now: the table's trigger wakes somebody else.
             SELECT settled.id, settled.lease_token, settled.verdict FROM settled
+            UNION ALL
+            -- Settled before, by the same claim: the statement was sent twice. What was taken back counts a death.
+            SELECT jobs.id, jobs.lease_token,
+                   CASE WHEN jobs.status = 'failed' THEN 'failed' WHEN given.kind = 'release' THEN 'released'
+                        WHEN given.kind = 'snooze' AND jobs.snoozed_since IS NOT NULL THEN 'snoozed'
+                        ELSE 'retried' END
+            FROM unnest(
+                \(settlements.map(\.claim.jobID)), \(settlements.map(\.claim.token)), \(settlements.map(\.kind.rawValue)))
+                AS given (id, lease_token, kind)
+            JOIN public.jobs ON jobs.id = given.id AND jobs.lease_token = given.lease_token
+            WHERE jobs.status IN ('pending', 'failed') AND NOT jobs.lease_open AND jobs.worker_deaths = 0
             """)
         var verdicts: [Claim: Verdict] = [:]
         for row in rows {

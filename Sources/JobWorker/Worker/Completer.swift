@@ -182,7 +182,10 @@ final class Completer: Sendable {
         let answer = await untilAnswered { () async throws(PostgresError) in
             try await self.store.openClaims(entries.map(\.claim))
         }
-        let open: Set<Claim> = if case .success(let open) = answer { open } else { [] }
+        guard case .success(let open) = answer else {
+            for entry in entries { entry.stored.resume(returning: .unknown) }
+            return []
+        }
         let lost = entries.filter { !open.contains($0.claim) }
         let locked = lost.isEmpty ? [] : await end(lost, as: .fenced)
         return entries.filter { open.contains($0.claim) } + locked
@@ -196,7 +199,10 @@ final class Completer: Sendable {
         let answer = await untilAnswered { () async throws(PostgresError) in
             try await self.store.endRuns(entries.map(\.claim))
         }
-        let locked: Set<Claim> = if case .success(let locked) = answer { locked } else { [] }
+        guard case .success(let locked) = answer else {
+            for entry in entries { entry.stored.resume(returning: .unknown) }
+            return []
+        }
         for entry in entries where !locked.contains(entry.claim) { entry.stored.resume(returning: stored) }
         return entries.filter { locked.contains($0.claim) }
     }

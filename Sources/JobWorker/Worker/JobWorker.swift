@@ -279,6 +279,8 @@ extension JobWorker {
                     logger.error("the database can't be reached yet", metadata: ["ERROR": "\(error)"])
                 }
                 await stopRequested.wait(until: .now + backoff.next())
+            } catch let error as PostgresError where error.reason == .malformed && error.operation == "connect" {
+                throw WorkerRefusal("DATABASE_URL: \(error.message)")
             }
         }
     }
@@ -332,6 +334,9 @@ extension JobWorker {
     private func takeBackPredecessors() async throws {
         let configuration = settings.value
         guard configuration.holdsInstanceLock, !configuration.machineID.isEmpty else { return }
+        // First the row that says since when this process lives: should the next statement arrive late, after our own
+        // end, it must not take what our successor runs.
+        try await store.register(poller.presence(configuration, jobTypes: processors.jobTypes))
         let count = try await store.takeBackPredecessors(
             of: configuration.workerID, instance: configuration.instance, machineID: configuration.machineID,
             retry: configuration.retry)

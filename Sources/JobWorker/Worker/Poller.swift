@@ -221,7 +221,7 @@ final class Poller: Sendable {
         ClaimRequest(configuration(), jobTypes: jobTypes(), runs: running.runs)
     }
 
-    private func presence(_ configuration: WorkerConfiguration, jobTypes: [String]) -> WorkerPresence {
+    func presence(_ configuration: WorkerConfiguration, jobTypes: [String]) -> WorkerPresence {
         WorkerPresence(
             id: configuration.workerID, instance: configuration.instance, host: configuration.host,
             machineID: configuration.machineID, pid: configuration.pid, version: configuration.version,

@@ -18,6 +18,9 @@ extension ProcessFaults {
             ["DATABASE_URL": "postgresql://user:\(canary)@localhost/none", "WORKER_MAX_CONCURRENT": "no number"],
             ["WORKER_STALE_AFTER_SECONDS": "1", "WORKER_HEARTBEAT_SECONDS": "15"],
             ["WORKER_INSTANCE": "../elsewhere"],
+            ["DATABASE_URL": "postgresql://localhost:\(canary)/none"],
+            ["DATABASE_URL": "postgresql://localhost:99999/none"],
+            ["DATABASE_URL": "host=localhost sslmode=\(canary)"],
         ])
         func `a mistake in the settings ends the start with status 78, a name, and no secret`(
             settings: [String: String]

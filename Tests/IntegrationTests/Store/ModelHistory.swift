@@ -80,7 +80,7 @@ struct ModelHistory {
             by: worker, limit: limit, takesSuspect: takesSuspect, staleAfter: Self.staleAfter, now: now)
         let claimed: [ClaimedJob]
         if reaping {
-            model.register(JobsTable.Worker(id: worker, instance: String(worker.prefix(1))))
+            model.beat(JobsTable.Worker(id: worker, instance: String(worker.prefix(1))))
             let reaped = model.reap(
                 staleAfter: Self.staleAfter, batch: 100, delays: Self.delays, random: 0.5, now: now)
             let answer = try await store.poll(
@@ -161,6 +161,8 @@ struct ModelHistory {
     private mutating func takeBack() async throws {
         let worker = JobsTable.Worker(id: "a2", instance: "a")
         steps.append("\(now): take back")
+        model.register(worker)
+        try await store.register(.test(id: worker.id, instance: worker.instance))
         let taken = model.takeBackPredecessors(of: worker, delays: Self.delays, random: 0.5, now: now)
         let count = try await store.takeBackPredecessors(
             of: worker.id, instance: worker.instance, machineID: "machine", retry: retry)

@@ -125,6 +125,22 @@ import Testing
         #expect(try await database.count("status = 'processing'") == 3)
     }
 
+    @Test func `what a successor runs is not taken by a statement of its predecessor that arrives late`() async throws {
+        for id in ["old", "new"] {
+            try await store.register(.test(id: id, instance: "a"))
+            try await database.insertJob(status: .processing, workerID: id)
+        }
+        func takenBack(by id: String) async throws -> Int {
+            try await store.takeBackPredecessors(of: id, instance: "a", machineID: "machine", retry: RetryPolicy())
+        }
+        #expect(try await takenBack(by: "nobody") == 0)
+        #expect(try await takenBack(by: "old") == 0)
+        // The same name begins anew: then it is the successor.
+        try await store.register(.test(id: "old", instance: "a"))
+        #expect(try await takenBack(by: "old") == 1)
+        #expect(try await database.count("status = 'pending' AND worker_id = 'new'") == 1)
+    }
+
     @Test func `the run of a cancelled job ends with its worker: the job can be deleted`() async throws {
         let silent = try await database.insertJob(
             status: .cancelled, attempts: 1, isLeased: true, heartbeatAge: .seconds(121))

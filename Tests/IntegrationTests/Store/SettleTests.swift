@@ -111,18 +111,30 @@ import Testing
     }
 
     @Test(arguments: [Settlement.Kind.retry, .fail, .snooze, .release])
-    func `a stale token settles nothing, a settlement sent twice neither`(kind: Settlement.Kind) async throws {
+    func `a stale token settles nothing; a settlement sent twice is recognised, and changes nothing more`(
+        kind: Settlement.Kind
+    ) async throws {
         let id = try await database.insertJob(status: .processing, attempts: 2)
         let claim = try await database.claim(of: id)
         let stale = Claim(jobID: id, token: claim.token - 1)
         #expect(try await store.settle([Settlement(claim: stale, kind: kind, message: "zombie")]).isEmpty)
         #expect(try await database.job(id).status == "processing")
-        #expect(try await settle(id, kind, delay: .seconds(60)) != nil)
+        let verdict = try await settle(id, kind, delay: .seconds(60))
+        #expect(verdict != nil)
         let once = try await database.job(id)
-        #expect(try await settle(id, kind, delay: .seconds(60)) == nil)
+        #expect(try await settle(id, kind, delay: .seconds(60)) == verdict)
         let twice = try await database.job(id)
         #expect(twice.attempts == once.attempts && twice.nextRetryAt == once.nextRetryAt)
         #expect(try await database.logs(of: id).count == 1)
+    }
+
+    @Test(arguments: [Settlement.Kind.retry, .fail, .snooze, .release], [1, 5])
+    func `what was taken back is not taken for settled by its own claim`(
+        kind: Settlement.Kind, attempts: Int
+    ) async throws {
+        let id = try await database.insertJob(status: .processing, attempts: attempts, heartbeatAge: .seconds(121))
+        #expect(try await store.reap(.test()) == 1)
+        #expect(try await settle(id, kind) == nil)
     }
 
     @Test func `a batch of every kind is settled in one statement`() async throws {

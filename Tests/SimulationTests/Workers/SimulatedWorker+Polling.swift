@@ -40,7 +40,7 @@ extension SimulatedWorker {
             // One snapshot for all of the poll: what it takes back it doesn't claim.
             let staleAfter = simulation.scenario.staleAfter
             let claimed = simulation.change(.claim(self)) {
-                if isPoll { $0.register(asWorker) }
+                if isPoll { $0.beat(asWorker) }
                 return $0.claim(
                     by: id, limit: request.limit, takesSuspect: request.takesSuspect, staleAfter: staleAfter,
                     now: simulation.now)

@@ -66,9 +66,26 @@ final class SimulatedWorker {
 
     // MARK: Start
 
-    /// Takes back what an earlier process of the instance left, however long that takes; then works.
+    /// Registers itself, takes back what an earlier process of the instance left, however long that takes; then works.
     func prepare() {
         guard phase == .connecting else { return }
+        simulation.send("register", of: self) { [self] in
+            .success(simulation.change(.register) { $0.register(asWorker) })
+        } reply: { [self] result in
+            guard phase == .connecting else { return }
+            switch result {
+            case .success: takeBackPredecessors()
+            case .failure: prepareAgain()
+            }
+        }
+    }
+
+    private func prepareAgain() {
+        _ = contact.failed("gone", now: simulation.instant)
+        simulation.after(500, of: self) { self.prepare() }
+    }
+
+    private func takeBackPredecessors() {
         simulation.send("take_back", of: self) { [self] in
             .success(
                 simulation.change(.takeBack(self)) {
@@ -87,9 +104,7 @@ final class SimulatedWorker {
                 nextBeat = simulation.now + simulation.scenario.heartbeatInterval
                 turnPoller()
                 scheduleBeat()
-            case .failure:
-                _ = contact.failed("gone", now: simulation.instant)
-                simulation.after(500, of: self) { self.prepare() }
+            case .failure: prepareAgain()
             }
         }
     }

@@ -43,17 +43,19 @@ extension Observer {
         let holder = simulation.processes.first { $0.id == old.workerID }
         switch change {
         case .takeBack(let worker):
-            // A statement may outlive the process that sent it; then its successor loses an attempt.
-            if holder?.isAlive == true, worker.isAlive {
-                simulation.violate("job \(job) was taken from a process that lives")
+            // Also by a statement that outlived the process that sent it.
+            if holder?.isAlive == true {
+                simulation.violate("job \(job) was taken by \(worker.id) from a process that lives")
             }
         default:
             if simulation.now - heartbeatAt <= simulation.scenario.staleAfter {
                 simulation.violate("job \(job) was taken back before its lease ran out")
             }
-            // What befalls the database befalls all workers: none of them has died of it.
-            if let holder, holder.isAlive, holder.disturbedAt < heartbeatAt, let token = old.leaseToken,
-                holder.executions.values.contains(where: { $0.held.token == token })
+            // What befalls the database befalls all workers: none of them has died of it. Unless a beat still waits for
+            // an answer that may never come: that befell this worker alone.
+            if let holder, holder.isAlive, !holder.isBeating, holder.disturbedAt < heartbeatAt,
+                let token = old.leaseToken,
+                holder.executions.values.contains(where: { $0.held.token == token && !$0.hasEnded })
             {
                 simulation.violate(
                     "job \(job) was taken from \(holder.id), which lives, after an outage of the database")

@@ -6,7 +6,7 @@ import Support
 struct Observer {
     /// What changed a row.
     enum Change {
-        case enqueue, cancel, retry
+        case enqueue, cancel, retry, register
         case claim(SimulatedWorker)
         case reap(SimulatedWorker)
         case takeBack(SimulatedWorker)
@@ -56,6 +56,7 @@ struct Observer {
             }
         }
         switch change {
+        case .register: break
         case .enqueue: simulation.violate("job \(job) was added twice")
         case .cancel: expectAttempts(old.attempts, job, new, in: simulation)
         case .retry:

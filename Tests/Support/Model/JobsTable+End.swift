@@ -21,7 +21,8 @@ extension JobsTable {
     package mutating func settle(
         _ claim: Held, kind: Settlement.Kind, delay: Time, retryDelay: Time, now: Time
     ) -> Verdict? {
-        guard isRunning(claim), var row = self[claim.job] else { return nil }
+        guard var row = self[claim.job], row.leaseToken == claim.token else { return nil }
+        guard row.status == .processing else { return verdictOfEarlierCall(row, kind) }
         let sleptEnough = kind == .snooze && row.snoozedSince ?? now < now - JobsTable.day
         let verdict: Verdict =
             if kind == .release {
@@ -48,6 +49,16 @@ extension JobsTable {
         row.leaseIsOpen = false
         self[claim.job] = row
         return verdict
+    }
+
+    private func verdictOfEarlierCall(_ row: Row, _ kind: Settlement.Kind) -> Verdict? {
+        guard [.pending, .failed].contains(row.status), !row.leaseIsOpen, row.workerDeaths == 0 else { return nil }
+        if row.status == .failed { return .failed }
+        switch kind {
+        case .release: return .released
+        case .snooze where row.snoozedSince != nil: return .snoozed
+        case .retry, .fail, .snooze: return .retried
+        }
     }
 
     /// `/* jobworker:end_runs */`.

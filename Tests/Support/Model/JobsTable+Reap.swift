@@ -41,7 +41,8 @@ extension JobsTable {
     package mutating func takeBackPredecessors(
         of worker: Worker, delays: Delays, random: Double, now: Time
     ) -> [Int] {
-        let dead = workers.filter { $0.instance == worker.instance && $0.id != worker.id }.map(\.id)
+        // Registered before it; in order of their registration.
+        let dead = workers.prefix { $0.id != worker.id }.filter { $0.instance == worker.instance }.map(\.id)
         var stale: [Int] = []
         for (job, row) in rows.enumerated() {
             guard let row, let owner = row.workerID, dead.contains(owner) else { continue }

@@ -55,6 +55,7 @@ package struct JobsTable: Sendable {
 
     /// By the job's number; `nil` where it isn't there.
     package private(set) var rows: [Row?] = []
+    /// In the order in which they began.
     package private(set) var workers: [Worker] = []
     /// Of the sequence `jobworker.lease_tokens`.
     private var lastToken: Int64 = 0
@@ -81,7 +82,13 @@ package struct JobsTable: Sendable {
     }
 
     /// `presence` of `/* jobworker:poll */`.
-    package mutating func register(_ worker: Worker) {
+    package mutating func beat(_ worker: Worker) {
         if !workers.contains(where: { $0.id == worker.id }) { workers.append(worker) }
+    }
+
+    /// `/* jobworker:register */`.
+    package mutating func register(_ worker: Worker) {
+        workers.removeAll { $0.id == worker.id }
+        workers.append(worker)
     }
 }
