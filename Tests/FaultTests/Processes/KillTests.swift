@@ -30,10 +30,10 @@ extension ProcessFaults {
             #expect(second.lastLogLine.contains("worker stopped") && second.lastLogLine.contains("SIGTERM"))
         }
 
-        /// `FAULT_KILLS` sets the number of kills; there are at least 80 jobs for each.
+        /// `FAULT_KILLS` sets the number of kills; there are 100 jobs for each.
         @Test func `of a worker killed again and again no job is lost, and none runs twice at once`() async throws {
             let kills = ProcessInfo.processInfo.environment["FAULT_KILLS"].flatMap { Int($0) } ?? 25
-            let jobs = kills * 80
+            let jobs = kills * 100
             try await database.makeLedger()
             try await database.insertLedgerJobs(jobs, seconds: 0.02, beat: 0.02, maxAttempts: 10)
             let environment = ["WORKER_MAX_CONCURRENT": "8", "WORKER_JOB_LOGS": "none"]
