@@ -15,7 +15,7 @@ public struct Listener: Sendable {
     /// - Parameters:
     ///   - channels: Names the program itself chose; they become part of the SQL.
     ///   - roundTripInterval: Silence after which the session is tried with a notification to itself.
-    public init(_ settings: ConnectionSettings, channels: [String], roundTripInterval: Duration = .seconds(10)) {
+    public init(_ settings: ConnectionSettings, channels: [String], roundTripInterval: Duration = .seconds(8)) {
         var settings = settings
         // A session that hangs is to be noticed soon; what it is asked for is quickly answered.
         settings.answerTimeout = min(settings.answerTimeout, .seconds(5))

@@ -129,6 +129,9 @@ package final class FaultProxy: Sendable {
         }
     }
 
+    /// Lets the sessions of this `application_name` that are open now hang for good; new ones pass.
+    package func deaden(application: String) { thread.withState { $0.deaden(application: application) } }
+
     /// Waits for a statement.
     /// - Returns: An element for each statement hit; ends with the rule.
     @discardableResult

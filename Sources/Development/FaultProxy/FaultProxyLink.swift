@@ -43,6 +43,8 @@ final class FaultProxyLink {
     var toClient = Pipe()
     var clientMessages = ClientMessages()
     var serverMessages = ServerMessages()
+    /// Nothing passes any more.
+    var isDead = false
     /// A rule has hit: the answer that is to come is not passed on.
     var pendingHit: (rule: FaultProxy.Rule, hit: AsyncStream<Void>.Continuation)?
     var dropsReply: Bool { pendingHit != nil }

@@ -13,11 +13,16 @@ extension FaultProxyThread {
         var buffer = [UInt8](repeating: 0, count: 65_536)
 
         func mode(of link: FaultProxyLink) -> FaultProxy.Mode {
-            link.application.flatMap { modes[$0] } ?? mode
+            link.isDead ? .stall() : link.application.flatMap { modes[$0] } ?? mode
         }
 
         mutating func cut(_ id: Int, resetting: Bool = true) {
             links.removeValue(forKey: id)?.close(resetting: resetting)
+        }
+
+        /// As if the peer's machine had vanished: what is open hangs, what comes passes.
+        func deaden(application: String) {
+            for link in links.values where link.application == application { link.isDead = true }
         }
 
         mutating func disarm() {

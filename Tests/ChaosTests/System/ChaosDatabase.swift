@@ -23,9 +23,12 @@ struct ChaosDatabase: Sendable {
             ConnectionSettings(connectionString: server.connectionString(), applicationName: "chaos"))
         try await first.runScript("CREATE DATABASE \(name)")
         await first.close()
-        let settings = ConnectionSettings(
+        var settings = ConnectionSettings(
             connectionString: server.connectionString(database: name), applicationName: "chaos admin")
         _ = try await Migrator(settings: settings).migrate()
+        // The checks look at all that happened.
+        settings.statementTimeout = .seconds(600)
+        settings.answerTimeout = .seconds(600)
         let admin = ConnectionPool(settings, limit: 6)
         try await admin.withConnection { try await $0.runScript(schema) }
         return ChaosDatabase(
@@ -61,6 +64,7 @@ struct ChaosDatabase: Sendable {
             next_retry timestamptz, deaths int, max_attempts int, started timestamptz, unique_key text
         );
         CREATE INDEX ON chaos.audit (job, seq);
+        CREATE INDEX ON chaos.audit (token);
         CREATE FUNCTION chaos.note() RETURNS trigger
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
         BEGIN
@@ -86,6 +90,7 @@ struct ChaosDatabase: Sendable {
             worker text NOT NULL, pid int NOT NULL, started timestamptz NOT NULL, last_seen timestamptz NOT NULL,
             ended timestamptz, how text
         );
+        CREATE INDEX ON chaos.executions (job, claimed);
         CREATE TABLE chaos.faults (
             kind text NOT NULL, worker text, began timestamptz NOT NULL, ended timestamptz NOT NULL
         );

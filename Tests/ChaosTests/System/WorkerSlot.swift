@@ -9,6 +9,7 @@ actor WorkerSlot {
     private let course: Course
     private let directory: String
     private let faults: FaultLog
+    private let changes: [String: String]
     private var process: TiedProcess?
     private var generation = 0
     /// Somebody breaks this one; others leave it alone meanwhile.
@@ -17,13 +18,34 @@ actor WorkerSlot {
     private(set) var workerID = ""
     private(set) var processID: pid_t = 0
 
-    init(index: Int, course: Course, directory: String, server: PrivatePostgres, faults: FaultLog) throws {
+    /// - Parameter changes: Variables of its environment that differ from the course's.
+    init(
+        index: Int, course: Course, directory: String, server: PrivatePostgres, faults: FaultLog,
+        changes: [String: String] = [:]
+    ) throws {
         self.index = index
         self.course = course
         self.directory = "\(directory)/worker-\(index)"
         self.faults = faults
+        self.changes = changes
         proxy = try FaultProxy(to: server)
         try FileManager.default.createDirectory(atPath: self.directory, withIntermediateDirectories: true)
+    }
+
+    /// Sends SIGTERM and returns at once; its end is expected from now on.
+    func terminate() {
+        endsOnPurpose = true
+        process?.send(.terminate)
+    }
+
+    /// Its exit status, once it has ended.
+    func ended() async -> Int32? { await process?.ended() }
+
+    /// How often the processes of this place have begun each job.
+    nonisolated func runs() throws -> [Substring: Int] {
+        let lines = try String(contentsOfFile: ledgerPath, encoding: .utf8).split(separator: "\n")
+        return lines.map { $0.split(separator: "\t") }.filter { $0.count > 3 && $0[1] == Ledger.Event.start.rawValue }
+            .reduce(into: [:]) { $0[$1[3], default: 0] += 1 }
     }
 
     nonisolated var ledgerPath: String { "\(directory)/ledger" }
@@ -48,7 +70,8 @@ actor WorkerSlot {
             ["sh", "-c", "echo $$ >\"$1.new\"; mv \"$1.new\" \"$1\"; exec \"$2\" worker", "sh", pidPath, program],
             environment: course.environment(
                 workerID: workerID, instance: "chaos-\(index)", directory: directory,
-                database: proxy.connectionString(database: ChaosDatabase.name, role: ChaosDatabase.role)),
+                database: proxy.connectionString(database: ChaosDatabase.name, role: ChaosDatabase.role)
+            ).merging(changes) { $1 },
             log: logPath)
         self.process = process
         let deadline = ContinuousClock.now + .seconds(30)
