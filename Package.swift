@@ -110,7 +110,7 @@ let package = Package(
                 "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
-        room("Bench", ["JobWorker", "Postgres", "Development", logging]),
+        room("Bench", ["JobWorker", "Postgres", "Development", logging, subprocess]),
 
         // What the commands share.
         room("Terminal", []),

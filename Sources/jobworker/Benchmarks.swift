@@ -10,7 +10,7 @@ struct Benchmarks: AsyncParsableCommand {
         discussion: """
             On the server that DATABASE_URL names, in a database of its own that it makes and drops: the login must be \
             allowed to make databases.
-            """, subcommands: [LatencyCommand.self, IdleCommand.self])
+            """, subcommands: [ThroughputCommand.self, LatencyCommand.self, IdleCommand.self])
 
     struct Options: ParsableArguments {
         @Option(help: ArgumentHelp("The configuration file.", valueName: "path"))
@@ -40,6 +40,64 @@ struct Benchmarks: AsyncParsableCommand {
             encoder.keyEncodingStrategy = .convertToSnakeCase
             encoder.outputFormatting = [.sortedKeys]
             print(String(decoding: try encoder.encode(result), as: UTF8.self))
+        }
+    }
+
+    struct ThroughputCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "throughput", abstract: "Jobs a second, beside what the bare statements allow.",
+            discussion: """
+                Jobs without work, all there before the first is claimed. A slot takes its next job when the completion \
+                of the last is committed. Needs PostgreSQL's pgbench for the comparison.
+                """)
+
+        @OptionGroup var options: Options
+
+        @Option(help: "Jobs of each run.")
+        var jobs = 20_000
+
+        @Option(help: "Jobs at once in each process.")
+        var maxConcurrent = 50
+
+        @Option(help: "Worker processes.")
+        var processes = 1
+
+        @Option(help: "Runs, in turn with pgbench.")
+        var runs = 5
+
+        @Option(help: "WORKER_JOB_LOGS of the workers.")
+        var jobLogs = "info"
+
+        func validate() throws {
+            guard (100...10_000_000).contains(jobs) else { throw ValidationError("--jobs must be 100 to 10000000") }
+            guard (1...10_000).contains(maxConcurrent) else {
+                throw ValidationError("--max-concurrent must be 1 to 10000")
+            }
+            guard (1...100).contains(processes) else { throw ValidationError("--processes must be 1 to 100") }
+            guard (1...100).contains(runs) else { throw ValidationError("--runs must be 1 to 100") }
+        }
+
+        func run() async throws {
+            let result = try await options.withDatabase {
+                try await ThroughputBench(
+                    database: $0, program: ownProgram(), jobs: jobs, maxConcurrent: maxConcurrent, processes: processes,
+                    runs: runs, jobLogs: jobLogs
+                ).run()
+            }
+            try options.show(
+                result,
+                """
+                \(jobs) jobs, \(processes) process(es) with \(maxConcurrent) at once, \(runs) runs
+                  \(whole(result.jobsPerSecond)) jobs/s
+                  pgbench \(whole(result.ceilingJobsPerSecond)) jobs/s (\(result.ceiling))
+                  ratio \(shown(result.ratio))
+                  processor time per 1000 jobs: worker \(shown(result.workerCPUSecondsPer1000Jobs)) s, \
+                server \(shown(result.serverCPUSecondsPer1000Jobs)) s; peak memory \(shown(result.peakMegabytes)) MB
+                """)
+        }
+
+        private func whole(_ rate: Repetitions) -> String {
+            "\(Int(rate.median)) (\(Int(rate.least)) to \(Int(rate.most)))"
         }
     }
 

@@ -12,6 +12,7 @@ actor WorkerSlot {
     private let changes: [String: String]
     private var process: TiedProcess?
     private var generation = 0
+    private var began = ContinuousClock.now
     /// Somebody breaks this one; others leave it alone meanwhile.
     private var isTaken = false
     private var endsOnPurpose = false
@@ -61,6 +62,7 @@ actor WorkerSlot {
     /// Starts the next process; returns when its number is known.
     func start() async throws {
         generation += 1
+        began = .now
         workerID = "w\(index)-\(generation)"
         endsOnPurpose = false
         let pidPath = "\(directory)/pid-\(generation)"
@@ -118,7 +120,9 @@ actor WorkerSlot {
         }
         let status = await process.ended()
         killer.cancel()
-        if status != 0 {
+        // Before a program's first instruction SIGTERM ends it as the kernel does; then it has done nothing yet.
+        let isUnborn = status == 128 + SIGTERM && begin - began < .seconds(1)
+        if status != 0, !isUnborn {
             faults.noteDeath(
                 "worker \(workerID) ended with \(status ?? -1) \(ContinuousClock.now - begin) after SIGTERM")
         }
