@@ -26,7 +26,8 @@ struct BenchWorkers: Sendable {
                         [program, "run"],
                         environment: [
                             "DATABASE_URL": try database.settings.connectionString(forDatabase: database.name),
-                            "RUNTIME_DIRECTORY": own, "NOTIFY_SOCKET": manager.path, "WORKER_INSTANCE": "bench-\(number)",
+                            "RUNTIME_DIRECTORY": own, "NOTIFY_SOCKET": manager.path,
+                            "WORKER_INSTANCE": "bench-\(number)",
                             "WORKER_ID": "bench-\(number)", "WORKER_DIAGNOSTIC_JOBS": "true",
                             "WORKER_MAX_CONCURRENT": "\(maxConcurrent)", "WORKER_JOB_LOGS": jobLogs,
                         ], log: own + "/log"))

@@ -19,8 +19,9 @@ struct PgBench: Sendable {
         try script.write(toFile: path, atomically: true, encoding: .utf8)
         defer { try? FileManager.default.removeItem(atPath: path) }
         let result = try await Subprocess.run(
-            .name(binaries.path(of: "pgbench")),
+            .name("sh"),
             arguments: [
+                "-c", "exec \"$0\" \"$@\"", binaries.path(of: "pgbench"),
                 "--no-vacuum", "--protocol=prepared", "--client=\(clients)", "--jobs=\(min(clients, 2))",
                 "--transactions=\(transactions)", "--file=\(path)",
                 try database.settings.connectionString(forDatabase: database.name),

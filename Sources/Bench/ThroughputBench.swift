@@ -122,7 +122,8 @@ package struct ThroughputBench: Sendable {
             INSERT INTO public.jobs (workspace_id, job_type, payload, job_queue)
             SELECT \(database.workspaceID), 'noop', '{}', \(queue) FROM generate_series(1, \(jobs))
             """)
-        try await connection.runScript("VACUUM ANALYZE public.jobs; CHECKPOINT")
+        try await connection.runScript("VACUUM ANALYZE public.jobs")
+        try await connection.runScript("CHECKPOINT")
     }
 
     // MARK: The ceiling
@@ -192,6 +193,7 @@ struct Ceiling: Sendable {
                 LIMIT \(batch) FOR UPDATE SKIP LOCKED))
             """
         return isFused
-            ? "WITH done AS (\(complete) RETURNING 1)\n\(claim) RETURNING id;\n" : "\(claim) RETURNING id;\n\(complete);\n"
+            ? "WITH done AS (\(complete) RETURNING 1)\n\(claim) RETURNING id;\n"
+            : "\(claim) RETURNING id;\n\(complete);\n"
     }
 }
