@@ -10,7 +10,10 @@ struct Benchmarks: AsyncParsableCommand {
         discussion: """
             On the server that DATABASE_URL names, in a database of its own that it makes and drops: the login must be \
             allowed to make databases.
-            """, subcommands: [ThroughputCommand.self, LatencyCommand.self, IdleCommand.self])
+            """,
+        subcommands: [
+            ThroughputCommand.self, LatencyCommand.self, EnqueueCommand.self, IdleCommand.self,
+        ])
 
     struct Options: ParsableArguments {
         @Option(help: ArgumentHelp("The configuration file.", valueName: "path"))
@@ -96,8 +99,52 @@ struct Benchmarks: AsyncParsableCommand {
                 """)
         }
 
-        private func whole(_ rate: Repetitions) -> String {
-            "\(Int(rate.median)) (\(Int(rate.least)) to \(Int(rate.most)))"
+    }
+
+    struct EnqueueCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "enqueue", abstract: "Jobs a second that can be added, beside the bare table.",
+            discussion: """
+                One by one and in batches, beside the same inserts into the table without its triggers. Needs \
+                PostgreSQL's pgbench, and a server on this machine whose files it may read with COPY.
+                """)
+
+        @OptionGroup var options: Options
+
+        @Option(help: "Jobs of each run in batches; a tenth of them one by one.")
+        var jobs = 100_000
+
+        @Option(help: "Clients at once.")
+        var clients = 20
+
+        @Option(help: "Runs, each in turn with its comparison.")
+        var runs = 5
+
+        func validate() throws {
+            guard (1000...10_000_000).contains(jobs) else { throw ValidationError("--jobs must be 1000 to 10000000") }
+            guard (1...90).contains(clients) else { throw ValidationError("--clients must be 1 to 90") }
+            guard (1...100).contains(runs) else { throw ValidationError("--runs must be 1 to 100") }
+        }
+
+        func run() async throws {
+            let result = try await options.withDatabase {
+                try await EnqueueBench(database: $0, jobs: jobs, clients: clients, runs: runs).run()
+            }
+            try options.show(
+                result,
+                """
+                Jobs added a second, \(runs) runs
+                  one by one           \(line(result.oneByOne, "without triggers"))
+                  by \(clients) clients at once \(line(result.concurrent, "without triggers"))
+                  \(jobs) in batches    \(line(result.batches, "COPY without triggers"))
+                """)
+        }
+
+        private func line(_ comparison: EnqueueBench.Comparison, _ other: String) -> String {
+            """
+            \(whole(comparison.jobsPerSecond)), \(other) \(whole(comparison.ceilingJobsPerSecond)), ratio \
+            \(shown(comparison.ratio))
+            """
         }
     }
 
@@ -162,4 +209,9 @@ private func shown(_ value: Double) -> String {
     let hundredths = Int((value * 100).rounded())
     let fraction = hundredths % 100
     return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
+}
+
+/// A rate's median, least and most.
+private func whole(_ rate: Repetitions) -> String {
+    "\(Int(rate.median)) (\(Int(rate.least)) to \(Int(rate.most)))"
 }
