@@ -16,8 +16,8 @@ struct Course: Sendable {
     static let shutdown = 2.0
     /// The daemon's own: the time for a processor to end after it was told to.
     static let grace = 10.0
-    /// Longest time to become quiet once everything is healed.
-    static let quietWithin = Duration.seconds(120)
+    /// Longest time to become quiet once everything is healed: each worker runs its suspects one after the other.
+    static let quietWithin = Duration.seconds(300)
 
     func environment(workerID: String, instance: String, directory: String, database: String) -> [String: String] {
         [
