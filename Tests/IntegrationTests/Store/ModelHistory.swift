@@ -162,9 +162,9 @@ struct ModelHistory {
         let worker = JobsTable.Worker(id: "a2", instance: "a")
         steps.append("\(now): take back")
         let taken = model.takeBackPredecessors(of: worker, delays: Self.delays, random: 0.5, now: now)
-        let count = try await store.takeBackPredecessors(
+        let answer = try await store.takeBackPredecessors(
             of: worker.id, instance: worker.instance, machineID: "machine", retry: retry)
-        #expect(count == taken.count)
+        #expect(answer.count == taken.count)
     }
 }
 
