@@ -1,7 +1,8 @@
 public import Logging
 import Synchronization
 
-/// Bounds how many lines of one kind are written, so that a storm of failures doesn't flood the log.
+/// Bounds how many lines of one kind are written, so that a storm of failures doesn't flood the log. Lines below `info`
+/// are not bounded: whoever switches them on wants to see them all.
 ///
 /// Lines of one level from one place of the source are one kind: there are as many kinds as the program has such places.
 /// Each kind has a bucket of tokens; a line takes one, and is left out where none is left. The first of its kind always
@@ -53,7 +54,7 @@ public final class LogLimiter: Sendable {
     ///   - exempt: Ids of messages that are always written.
     ///   - now: For tests; by default the time of this process.
     public init(
-        burst: Int = 50, perSecond: Double = 5, exempt: Set<String>,
+        burst: Int = 100, perSecond: Double = 20, exempt: Set<String>,
         now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) {
         precondition(burst >= 1 && perSecond > 0, "the first line of its kind is always written")
@@ -95,6 +96,7 @@ public final class LogLimiter: Sendable {
 
     /// Whether this line is to be written; otherwise it is counted.
     func admits(_ event: LogEvent) -> Bool {
+        guard event.level >= .info else { return true }
         let id = event.metadata?[messageIDKey]?.description
         if let id, exempt.contains(id) { return true }
         let moment = now()

@@ -64,9 +64,20 @@ struct LogLimiterTests {
         #expect(limiter.nextOmission == nil)
     }
 
-    @Test func `lines below the level take nothing from the others`() {
-        func log(_ level: Logger.Level) { logger.log(level: level, "x") }
-        for _ in 0..<100 { log(.debug) }
+    @Test func `lines for finding a mistake are all written, where they are wanted`() {
+        var tracing = logger
+        tracing.logLevel = .trace
+        for level in [Logger.Level.trace, .debug] {
+            for _ in 0..<100 { tracing.log(level: level, "x") }
+        }
+        #expect(lines.all.count == 200)
+        #expect(limiter.nextOmission == nil)
+    }
+
+    @Test func `lines below the level don't count`() {
+        var strict = logger
+        strict.logLevel = .error
+        for _ in 0..<100 { strict.warning("x") }
         #expect(limiter.nextOmission == nil)
     }
 
