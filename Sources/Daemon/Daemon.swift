@@ -33,6 +33,7 @@ public struct Daemon: Sendable {
     private let sources: Sources
     private let configuration: Configuration
     private let version: String
+    private let identity: Identity
     private let logLevel: LogLevelSetting
     private let logLimiter: LogLimiter?
     private let logger: Logger
@@ -53,7 +54,10 @@ public struct Daemon: Sendable {
         self.logLevel = logLevel
         self.logLimiter = logLimiter
         self.processors = processors
-        logger = Logger(label: "jobworker")
+        identity = Identity(configuration)
+        var logger = Logger(label: "jobworker")
+        logger[metadataKey: "WORKER_ID"] = "\(identity.workerID)"
+        self.logger = logger
     }
 
     /// Runs until SIGTERM or SIGINT.
@@ -63,10 +67,9 @@ public struct Daemon: Sendable {
         ProcessMemory.forbidDumps()
         signal(SIGPIPE, SIG_IGN)
         for warning in configuration.warnings { logger.log(.settingRemark, metadata: ["REMARK": "\(warning)"]) }
-        let identity = Identity(configuration)
         let directory = RuntimeDirectory(environment: sources.environment)
         if let problem = directory.make() { logger.log(.runtimeDirectoryMissing, metadata: ["ERROR": "\(problem)"]) }
-        let lock = instanceLock(identity, directory)
+        let lock = instanceLock(directory)
         let client = Client()
         let statsd = StatsdReporting(configuration, identity: identity, version: version, logger: logger)
         let metricRegistry = MetricRegistry(observing: statsd?.observing)
@@ -107,13 +110,13 @@ public struct Daemon: Sendable {
         let reload = Reload(
             sources: sources, current: configuration, worker: worker, authentication: authentication,
             logLevel: logLevel, notifier: notifier, logger: logger)
-        let identity = ServiceIdentity(
+        let service = ServiceIdentity(
             region: configuration[Catalog.region], environment: configuration[Catalog.environment], version: version)
         let logger = logger
         let server = ControlPlaneServer(
             listeningOn: addresses,
             routes: RouteTable(
-                HealthRoutes(worker: worker, service: identity).routes + WorkerRoutes(worker: worker).routes
+                HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
                     + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes),
             authentication: authentication, logger: logger
         ) { bound in
@@ -178,7 +181,7 @@ public struct Daemon: Sendable {
 
     // MARK: Parts
 
-    private func instanceLock(_ identity: Identity, _ directory: RuntimeDirectory) -> InstanceLock? {
+    private func instanceLock(_ directory: RuntimeDirectory) -> InstanceLock? {
         do throws(InstanceLock.Failure) {
             return try InstanceLock.take(instance: identity.instance, directory: directory.path)
         } catch {
