@@ -87,8 +87,8 @@ struct SystemdReporter: Service {
             guard let interval = reporter.watchdog.interval, now >= nextPing else { return }
             nextPing = now + interval / 2
             guard stuck.isEmpty else {
-                reporter.logger.critical(
-                    "a loop hangs, systemd will end this process",
+                reporter.logger.log(
+                    .loopStuck,
                     metadata: ["LOOPS": "\(stuck.map(\.rawValue).joined(separator: ", "))"])
                 return
             }
