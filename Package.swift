@@ -173,6 +173,11 @@ let package = Package(
             name: "EndToEndTests",
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
             swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SystemdTests",
+            dependencies: ["Support", "Development", "JobWorker", "Postgres"],
+            exclude: ["README.md"],
+            swiftSettings: swiftSettings),
         .executableTarget(
             name: "chaos",
             dependencies: ["JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", arguments, logging],
