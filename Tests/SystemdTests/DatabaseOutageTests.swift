@@ -27,8 +27,9 @@ extension UnderSystemd {
                 try await sandbox.property("ActiveState", of: "jobworker") == "active"
             }
             #expect(try await sandbox.property("NRestarts", of: "jobworker") == "0")
-            try await machine.database.insertJobs(1)
-            try await machine.database.waitUntil(1, "status = 'completed'")
+            let database = SandboxDatabase(sandbox)
+            try await database.insertJobs(1)
+            try await database.waitUntil(1, "status = 'completed'")
         }
 
         @Test func `stopped while the database is away, it ends within its time and loses nothing`() async throws {

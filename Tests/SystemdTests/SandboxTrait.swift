@@ -16,7 +16,7 @@ struct SandboxTrait: SuiteTrait, TestTrait, TestScoping {
         do {
             try await Sandbox.$current.withValue(sandbox) { try await function() }
         } catch {
-            let journal = (try? await sandbox.bash("journalctl --no-pager -n 60")) ?? ""
+            let journal = (try? await sandbox.bash("journalctl --no-pager -u 'jobworker*' -n 25")) ?? ""
             Issue.record(error, "The end of the journal:\n\(journal)")
         }
         await sandbox.down()

@@ -14,7 +14,8 @@ extension UnderSystemd {
             #expect(try await machine.ask("/api/jobs/worker", "-X POST").status == "401")
             let process = try await machine.sandbox.property("MainPID", of: "jobworker")
             #expect(
-                try await machine.sandbox.bash("tr '\\0' '\\n' </proc/\(process)/environ | grep -c TOKEN || true") == "0")
+                try await machine.sandbox.bash("tr '\\0' '\\n' </proc/\(process)/environ | grep -c TOKEN || true")
+                    == "0")
             let reading = await machine.sandbox.run([
                 "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "ls",
                 "/run/credentials/jobworker.service",

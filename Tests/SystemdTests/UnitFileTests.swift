@@ -27,7 +27,6 @@ extension UnderSystemd {
                 #expect(try await machine.sandbox.property("MemoryHigh", of: unit) == "805306368")
                 #expect(try await machine.sandbox.property("TasksMax", of: unit) == "512")
                 #expect(try await machine.sandbox.property("LimitCORE", of: unit) == "0")
-                #expect(try await machine.sandbox.property("WatchdogUSec", of: unit) == "30s")
                 #expect(try await machine.sandbox.property("Type", of: unit) == "notify")
             }
         }
