@@ -30,15 +30,16 @@ enum BuiltPackage {
         return String(path)
     }
 
-    /// Folders of shared libraries of the toolchain that a debug build needs and the hardened unit can't reach.
+    /// Shared libraries of the toolchain that a debug build needs and the hardened unit can't reach.
     static func hiddenLibraries() async throws -> [String] {
         let (status, output) = await runProgram(["ldd", BuiltProgram.path("jobworker")])
         guard status == 0 else { throw DevelopmentError("ldd:\n\(output)") }
         return output.split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ")
             guard let arrow = words.firstIndex(of: "=>"), arrow + 1 < words.count else { return nil }
-            let path = String(words[arrow + 1])
-            return ["/root/", "/home/", "/run/", "/tmp/"].contains { path.hasPrefix($0) } ? path : nil
+            let path = words[arrow + 1]
+            // What ProtectHome= and PrivateTmp= hide.
+            return ["root", "home", "run", "tmp"].contains(path.split(separator: "/").first) ? String(path) : nil
         }
     }
 }

@@ -17,10 +17,10 @@ extension UnderSystemd {
                 done | sort | uniq -c
                 """)
             let asked = { try await Int(sandbox.bash("wc -l </tmp/asked")) ?? 0 }
-            for _ in 1...5 {
+            for unit in ["jobworker", "jobworker.target", "jobworker", "jobworker.target"] {
                 let before = try await asked()
                 try await eventually("somebody asks") { try await asked() > before + 5 }
-                try await sandbox.bash("systemctl restart jobworker")
+                try await sandbox.bash("systemctl restart \(unit)")
             }
             let before = try await asked()
             try await eventually("somebody asks") { try await asked() > before + 5 }
@@ -29,6 +29,12 @@ extension UnderSystemd {
             let answers = try await asking
             let words = answers.split { $0 == " " || $0 == "\n" }
             #expect(words.count == 2 && words.last == "200", "\(answers)")
+            machine.figure("requests over four restarts\(answers)")
+            // Stopping the target is meant for the socket as well.
+            try await machine.stop("jobworker.target")
+            #expect(
+                await sandbox.run(["systemctl", "is-active", "jobworker.socket", "jobworker"]).output
+                    == "inactive\ninactive\n")
         }
 
         @Test func `a connection starts a worker that isn't running`() async throws {
