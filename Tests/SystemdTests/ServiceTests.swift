@@ -48,6 +48,17 @@ extension UnderSystemd {
             machine.figure("stop of an idle worker \(stopping), start until ready \(starting)")
         }
 
+        @Test func `a drain may take longer than the unit's limit for a stop`() async throws {
+            let machine = try await WorkerMachine.prepared()
+            try await machine.edit("jobworker.service", "[Service]\nTimeoutStopSec=2s")
+            try await machine.start()
+            try await machine.database.insertJobs(1, "sleep", payload: "{\"seconds\": 6}")
+            try await machine.database.waitUntil(1, "status = 'processing'")
+            try await machine.stop()
+            #expect(try await machine.sandbox.property("Result", of: "jobworker") == "success")
+            #expect(try await machine.database.count("status = 'completed' AND attempts = 1") == 1)
+        }
+
         @Test func `a restart amid five hundred jobs loses none, and repeats only what was given back`() async throws {
             let machine = try await WorkerMachine.prepared([
                 "WORKER_MAX_CONCURRENT": "20", "WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",

@@ -37,6 +37,23 @@ import Testing
         try? await task.value
     }
 
+    @Test func `a stop right after the start moves systemd's limit again`() async {
+        let worker = FakeWorker()
+        worker.state.update { $0.phase = .connecting }
+        let said = Record()
+        let reporter = SystemdReporter(
+            notifier: Notifier(sending: said.add), watchdog: Watchdog(environment: [:], processID: 1), worker: worker,
+            isServing: { true }, logger: Logger(label: "test") { _ in RecordingHandler(record: Record()) })
+        let task = Task { try await reporter.run() }
+        let extended = "EXTEND_TIMEOUT_USEC=30000000"
+        await said.wait { $0.contains(extended) }
+        worker.state.update { $0.phase = .draining }
+        await said.wait { $0.contains("STOPPING=1") && $0.last == extended }
+        #expect(said.all.filter { $0 == extended }.count == 2)
+        task.cancel()
+        try? await task.value
+    }
+
     @Test(arguments: WorkerState.Loop.allCases)
     func `each loop counts`(loop: WorkerState.Loop) {
         let state = WorkerState()
