@@ -174,6 +174,11 @@ let package = Package(
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
             exclude: ["Monitoring/alerts.promtool.yaml"],
             swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SystemdTests",
+            dependencies: ["Support", "Development", "JobWorker", "Postgres"],
+            exclude: ["README.md"],
+            swiftSettings: swiftSettings),
         .executableTarget(
             name: "chaos",
             dependencies: ["JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", arguments, logging],

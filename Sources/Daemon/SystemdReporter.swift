@@ -70,7 +70,11 @@ struct SystemdReporter: Service {
                 reporter.notifier.ready()
                 isReady = true
             case .draining, .stopped:
-                if !isStopping { reporter.notifier.stopping() }
+                if !isStopping {
+                    reporter.notifier.stopping()
+                    // What was said for the start holds no longer.
+                    nextExtension = now
+                }
                 isStopping = true
                 extendTimeout(now)
             }
