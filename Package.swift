@@ -155,9 +155,9 @@ let package = Package(
         .testTarget(
             name: "UnitTests",
             dependencies: [
-                "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations", "JobWorker",
-                "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging, crypto, lifecycle,
-                signals,
+                "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations",
+                "JobWorker", "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging,
+                coreMetrics, crypto, lifecycle, signals,
             ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
@@ -172,6 +172,12 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests",
             dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
+            exclude: ["Monitoring/alerts.promtool.yaml"],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SystemdTests",
+            dependencies: ["Support", "Development", "JobWorker", "Postgres"],
+            exclude: ["README.md"],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "chaos",

@@ -33,7 +33,9 @@ public struct Daemon: Sendable {
     private let sources: Sources
     private let configuration: Configuration
     private let version: String
+    private let identity: Identity
     private let logLevel: LogLevelSetting
+    private let logLimiter: LogLimiter?
     private let logger: Logger
     /// Processors of other job types, for a program of its own around the library.
     private let processors: [any JobProcessor]
@@ -41,16 +43,21 @@ public struct Daemon: Sendable {
     /// - Parameters:
     ///   - sources: Read again at a reload.
     ///   - logLevel: Changed by a reload.
+    ///   - logLimiter: What it leaves out is told and counted.
     public init(
         sources: Sources, configuration: Configuration, version: String, logLevel: LogLevelSetting,
-        processors: [any JobProcessor] = []
+        logLimiter: LogLimiter? = nil, processors: [any JobProcessor] = []
     ) {
         self.sources = sources
         self.configuration = configuration
         self.version = version
         self.logLevel = logLevel
+        self.logLimiter = logLimiter
         self.processors = processors
-        logger = Logger(label: "jobworker")
+        identity = Identity(configuration)
+        var logger = Logger(label: "jobworker")
+        logger[metadataKey: "WORKER_ID"] = "\(identity.workerID)"
+        self.logger = logger
     }
 
     /// Runs until SIGTERM or SIGINT.
@@ -59,14 +66,15 @@ public struct Daemon: Sendable {
         // No core dump and no debugger may read the keys that are decrypted here.
         ProcessMemory.forbidDumps()
         signal(SIGPIPE, SIG_IGN)
-        for warning in configuration.warnings { logger.warning("\(warning)") }
-        let identity = Identity(configuration)
+        for warning in configuration.warnings { logger.log(.settingRemark, metadata: ["REMARK": "\(warning)"]) }
         let directory = RuntimeDirectory(environment: sources.environment)
-        if let problem = directory.make() { logger.warning("\(problem)") }
-        let lock = instanceLock(identity, directory)
+        if let problem = directory.make() { logger.log(.runtimeDirectoryMissing, metadata: ["ERROR": "\(problem)"]) }
+        let lock = instanceLock(directory)
         let client = Client()
-        let metricRegistry = MetricRegistry()
+        let statsd = StatsdReporting(configuration, identity: identity, version: version, logger: logger)
+        let metricRegistry = MetricRegistry(observing: statsd?.observing)
         MetricsSystem.bootstrap(metricRegistry)
+        Figures.begin()
         let pool = ConnectionPool(settings(configuration[Catalog.databaseURL], "work"), limit: 2)
         let enrichment = EnrichmentService(
             pool: pool, client: client, vault: try vault(), configuration: enrichmentConfiguration(),
@@ -84,13 +92,16 @@ public struct Daemon: Sendable {
         let figures = Figures(
             registry: metricRegistry, worker: worker, store: JobStore(pool: figuresPool), version: version,
             logger: logger)
-        try await serve(worker, figures, on: try addresses(directory))
+        try await serve(worker, figures, statsd, on: try addresses(directory))
+        await statsd?.stop()
         await figuresPool.close()
         await client.shutdown()
         withExtendedLifetime(lock) {}
     }
 
-    private func serve(_ worker: JobWorker::JobWorker, _ figures: Figures, on addresses: [ListenAddress]) async throws {
+    private func serve(
+        _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, on addresses: [ListenAddress]
+    ) async throws {
         let group = Live<ServiceGroup?>(nil)
         let isServing = Live(false)
         let reason = Live("asked to")
@@ -99,33 +110,37 @@ public struct Daemon: Sendable {
         let reload = Reload(
             sources: sources, current: configuration, worker: worker, authentication: authentication,
             logLevel: logLevel, notifier: notifier, logger: logger)
-        let identity = ServiceIdentity(
+        let service = ServiceIdentity(
             region: configuration[Catalog.region], environment: configuration[Catalog.environment], version: version)
         let logger = logger
         let server = ControlPlaneServer(
             listeningOn: addresses,
             routes: RouteTable(
-                HealthRoutes(worker: worker, service: identity).routes + WorkerRoutes(worker: worker).routes
+                HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
                     + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes),
             authentication: authentication, logger: logger
         ) { bound in
             isServing.value = true
-            logger.info("listening", metadata: ["ADDRESSES": "\(bound.map(\.description).joined(separator: ", "))"])
+            logger.log(.listening, metadata: ["ADDRESSES": "\(bound.map(\.description).joined(separator: ", "))"])
         }
-        let services: [any Service] = [
-            SignalHandling(
-                worker: worker, logger: logger,
-                stop: { signal in
-                    reason.value = signal
-                    await group.value?.triggerGracefulShutdown()
-                },
-                reload: { await reload.run() }),
-            SystemdReporter(
-                notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value }, logger: logger
-            ),
-            server,
-            worker,
-        ]
+        let leftOutLines = logLimiter.map { LeftOutLines(limiter: $0, logger: logger) }
+        let observers: [(any Service)?] = [leftOutLines, statsd.map { _ in StatsdFigures(figures: figures) }]
+        let services: [any Service] =
+            observers.compactMap { $0 } + [
+                SignalHandling(
+                    worker: worker, logger: logger,
+                    stop: { signal in
+                        reason.value = signal
+                        await group.value?.triggerGracefulShutdown()
+                    },
+                    reload: { await reload.run() }),
+                SystemdReporter(
+                    notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value },
+                    logger: logger
+                ),
+                server,
+                worker,
+            ]
         // Stopped from the last to the first: the worker, then those who tell of it.
         let serviceGroup = ServiceGroup(
             configuration: ServiceGroupConfiguration(
@@ -143,7 +158,8 @@ public struct Daemon: Sendable {
         } catch let error as ListenError {
             throw Failure.unavailable("\(error)")
         }
-        logger.notice("worker stopped", metadata: ["REASON": "\(reason.value)"])
+        leftOutLines?.tell(all: true)
+        logger.log(.workerStopped, metadata: ["REASON": "\(reason.value)"])
     }
 
     /// Sockets that systemd passed win over the one to be made.
@@ -165,13 +181,11 @@ public struct Daemon: Sendable {
 
     // MARK: Parts
 
-    private func instanceLock(_ identity: Identity, _ directory: RuntimeDirectory) -> InstanceLock? {
+    private func instanceLock(_ directory: RuntimeDirectory) -> InstanceLock? {
         do throws(InstanceLock.Failure) {
             return try InstanceLock.take(instance: identity.instance, directory: directory.path)
         } catch {
-            logger.warning(
-                "without the instance's lock nothing is taken back from an earlier process at once",
-                metadata: ["REASON": "\(error)"])
+            logger.log(.instanceLockMissing, metadata: ["REASON": "\(error)"])
             return nil
         }
     }

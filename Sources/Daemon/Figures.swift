@@ -1,5 +1,6 @@
 import JobWorker
 import Logging
+import Metrics
 import Postgres
 import Telemetry
 
@@ -27,6 +28,12 @@ actor Figures {
 
     /// The text for Prometheus.
     func text() async -> String {
+        await update()
+        return PrometheusText.write(registry)
+    }
+
+    /// Looks up what isn't counted as it happens.
+    func update() async {
         let snapshot = worker.state.snapshot
         registry.setGauge(MetricCatalog.running.name, Double(worker.runningCount))
         registry.setGauge(MetricCatalog.maxConcurrent.name, Double(worker.configuration.maxConcurrent))
@@ -34,7 +41,6 @@ actor Figures {
         registry.setGauge(MetricCatalog.buildInfo.name, labels: [("version", version)], 1)
         process.update(registry)
         if snapshot.isConnected { await askDatabase() }
-        return PrometheusText.write(registry)
     }
 
     private func askDatabase() async {
@@ -69,14 +75,24 @@ actor Figures {
     }
 }
 
+extension Figures {
+    /// Shows these from the start, as 0: an alert sees no increase in a figure that has just appeared.
+    static func begin() {
+        _ = Counter(label: MetricCatalog.statsdDropped.name)
+        for level in Logger.Level.allCases {
+            _ = Counter(label: MetricCatalog.suppressedLines.name, dimensions: [("level", level.rawValue)])
+        }
+    }
+}
+
 extension MetricRegistry {
     /// With every figure of the catalogue, and those of the process.
-    convenience init() {
+    convenience init(observing: Observing?) {
         self.init(
             MetricCatalog.all.map {
                 Description(
                     name: $0.name, kind: Description.Kind(rawValue: $0.kind.rawValue) ?? .gauge, help: $0.help,
                     buckets: $0.buckets)
-            } + ProcessFigures.descriptions)
+            } + ProcessFigures.descriptions, observing: observing)
     }
 }

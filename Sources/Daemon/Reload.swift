@@ -37,7 +37,7 @@ actor Reload {
         do throws(SettingsReport) {
             new = try Configuration.load(sources)
         } catch {
-            logger.error("the settings were not reloaded: the old ones stay in force", metadata: ["ERROR": "\(error)"])
+            logger.log(.settingsRefused, metadata: ["ERROR": "\(error)"])
             return
         }
         let changes = current.changes(to: new)
@@ -45,13 +45,11 @@ actor Reload {
         authentication.replaceOperators(with: new.operatorDigests)
         if let level = Logger.Level(rawValue: new[Catalog.logLevel].rawValue) { logLevel.level = level }
         let later = changes.filter { $0.reload == .restart }.map(\.name)
-        logger.notice(
-            "settings reloaded",
+        logger.log(
+            .settingsReloaded,
             metadata: ["CHANGED": "\(changes.filter { $0.reload == .live }.map(\.name).joined(separator: ", "))"])
         if !later.isEmpty {
-            logger.warning(
-                "changed settings that take effect at the next start",
-                metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
+            logger.log(.settingsNeedRestart, metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
         }
         current = new
     }

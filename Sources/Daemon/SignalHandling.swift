@@ -22,11 +22,11 @@ struct SignalHandling: Service {
                 case .sighup:
                     await reload()
                 case _ where isStopping:
-                    logger.notice("stopping at once: running jobs are given back", metadata: ["SIGNAL": "\(signal)"])
+                    logger.log(.drainHurried, metadata: ["SIGNAL": "\(signal)"])
                     worker.hurry()
                 default:
                     isStopping = true
-                    logger.notice("stopping: running jobs may end", metadata: ["SIGNAL": "\(signal)"])
+                    logger.log(.drainBegun, metadata: ["SIGNAL": "\(signal)"])
                     // Told here, as the order in which services stop must not delay it.
                     worker.stop()
                     await stop("\(signal)")

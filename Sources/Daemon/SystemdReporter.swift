@@ -70,7 +70,11 @@ struct SystemdReporter: Service {
                 reporter.notifier.ready()
                 isReady = true
             case .draining, .stopped:
-                if !isStopping { reporter.notifier.stopping() }
+                if !isStopping {
+                    reporter.notifier.stopping()
+                    // What was said for the start holds no longer.
+                    nextExtension = now
+                }
                 isStopping = true
                 extendTimeout(now)
             }
@@ -87,8 +91,8 @@ struct SystemdReporter: Service {
             guard let interval = reporter.watchdog.interval, now >= nextPing else { return }
             nextPing = now + interval / 2
             guard stuck.isEmpty else {
-                reporter.logger.critical(
-                    "a loop hangs, systemd will end this process",
+                reporter.logger.log(
+                    .loopStuck,
                     metadata: ["LOOPS": "\(stuck.map(\.rawValue).joined(separator: ", "))"])
                 return
             }

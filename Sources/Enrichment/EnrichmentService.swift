@@ -194,7 +194,7 @@ public struct EnrichmentService: Sendable {
             onRequest(fault.label)
             if fault.isRemembered {
                 // For the operator's alerts: no job of this workspace will succeed until somebody acts.
-                context.logger.warning("apollo refuses the workspace's key", metadata: ["STATUS": "\(fault.label)"])
+                context.logger.log(.apolloRefusal, metadata: ["STATUS": "\(fault.label)"])
             }
             throw try await consequence(of: fault, Subject.endpoint, job: job, storedKey: storedKey)
         }

@@ -23,39 +23,44 @@ public enum LogFormat: String, Sendable, CaseIterable {
 /// Lets every `Logger` of this process write in this format. Called once, before the first `Logger`
 /// is made.
 ///
-/// - Parameter metadataProvider: Facts of the running task, added to each event.
+/// - Parameters:
+///   - limiter: Bounds the lines of one kind; whoever gives it asks it for what was left out.
+///   - metadataProvider: Facts of the running task, added to each event.
 /// - Returns: The level, to be changed while running.
 @discardableResult
 public func bootstrap(
-    format: LogFormat, level: Logger.Level, metadataProvider: Logger.MetadataProvider? = nil
+    format: LogFormat, level: Logger.Level, limiter: LogLimiter? = nil,
+    metadataProvider: Logger.MetadataProvider? = nil
 ) -> LogLevelSetting {
     let setting = LogLevelSetting(level)
-    let factory = logHandlerFactory(format: format, setting: setting)
+    let factory = logHandlerFactory(format: format, setting: setting, limiter: limiter)
     LoggingSystem.bootstrap(factory, metadataProvider: metadataProvider)
     return setting
 }
 
-/// Makes the handlers of `bootstrap(format:level:metadataProvider:)`, for those who bootstrap themselves.
+/// Makes the handlers of `bootstrap(format:level:limiter:metadataProvider:)`, for those who bootstrap themselves.
 public func logHandlerFactory(
-    format: LogFormat, setting: LogLevelSetting
+    format: LogFormat, setting: LogLevelSetting, limiter: LogLimiter? = nil
 ) -> @Sendable (_ label: String, Logger.MetadataProvider?) -> any LogHandler {
     let isTerminal = isatty(STDERR_FILENO) == 1
     switch format.resolved(isJournal: isJournalConnected(), isTerminal: isTerminal) {
     case .journal:
         return { label, provider in
-            LeveledLogHandler(JournalLogHandler(label: label, metadataProvider: provider), setting: setting)
+            BoundedLogHandler(
+                JournalLogHandler(label: label, metadataProvider: provider), setting: setting, limiter: limiter)
         }
     case .text:
         let isColoured = LogColour.isWanted(
             isTerminal: isTerminal, noColor: variable("NO_COLOR"), term: variable("TERM"))
         return { label, provider in
-            LeveledLogHandler(
+            BoundedLogHandler(
                 TextLogHandler(label: label, isColoured: isColoured, metadataProvider: provider),
-                setting: setting)
+                setting: setting, limiter: limiter)
         }
     case .json, .auto:
         return { label, provider in
-            LeveledLogHandler(JSONLogHandler(label: label, metadataProvider: provider), setting: setting)
+            BoundedLogHandler(
+                JSONLogHandler(label: label, metadataProvider: provider), setting: setting, limiter: limiter)
         }
     }
 }

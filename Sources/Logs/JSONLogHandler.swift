@@ -1,7 +1,7 @@
 public import Logging
 
 /// Writes one JSON object a line: `timestamp` (RFC 3339 with milliseconds, UTC), `level`, `logger`,
-/// `message`, `error` if there is one, and `metadata` with texts only, if there is any.
+/// `message`, `message_id` and `error` if there is one, and `metadata` with texts only, if there is any.
 ///
 /// A line that would be too long stays valid JSON: texts are shortened and end in `…`, what doesn't
 /// fit at all is left out, and `"cut":true` says so.
@@ -36,6 +36,7 @@ public struct JSONLogHandler: LogHandler {
         line.add("logger", label)
         // A quarter of the line is kept for the metadata: it says which job it was.
         line.add("message", event.message.description, valueBytesMax: LogSink.lineBytesMax / 2)
+        if let id = event.metadata?[messageIDKey] { line.add("message_id", id.description, valueBytesMax: 64) }
         if let error = event.error { line.add("error", "\(error)", valueBytesMax: LogSink.lineBytesMax / 4) }
         line.add("metadata", facts(of: event, handler: metadata, provider: metadataProvider))
         sink.write(line.finished())

@@ -1,6 +1,10 @@
 import Logging
 
-/// An event's metadata as flat texts, sorted by key. What is said nearer to the event wins.
+/// The key of an event's metadata that names its kind for good: the journal's field `MESSAGE_ID`, and a member of its
+/// own of a JSON line.
+public let messageIDKey = "message_id"
+
+/// An event's metadata but for its message id, as flat texts, sorted by key. What is said nearer to the event wins.
 ///
 /// Dictionaries are flattened: `http.status`; lists are written as `[a, b]`.
 func facts(
@@ -9,6 +13,7 @@ func facts(
     var merged = handler
     if let provided = provider?.get() { merged.merge(provided) { _, new in new } }
     if let own = event.metadata { merged.merge(own) { _, new in new } }
+    merged[messageIDKey] = nil
     var flat: [(key: String, value: String)] = []
     flat.reserveCapacity(merged.count)
     append(merged, prefix: "", to: &flat)

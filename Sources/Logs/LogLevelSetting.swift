@@ -18,37 +18,3 @@ extension Logger.Level {
     /// Where it stands in `allCases`, least severe first.
     fileprivate var place: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 }
-
-/// A handler whose level is the shared setting, until a logger sets one of its own.
-struct LeveledLogHandler<Base: LogHandler>: LogHandler {
-    private var base: Base
-    private let setting: LogLevelSetting
-    private var ownLevel: Logger.Level?
-
-    init(_ base: Base, setting: LogLevelSetting) {
-        self.base = base
-        self.setting = setting
-    }
-
-    var logLevel: Logger.Level {
-        get { ownLevel ?? setting.level }
-        set { ownLevel = newValue }
-    }
-
-    var metadata: Logger.Metadata {
-        get { base.metadata }
-        set { base.metadata = newValue }
-    }
-
-    var metadataProvider: Logger.MetadataProvider? {
-        get { base.metadataProvider }
-        set { base.metadataProvider = newValue }
-    }
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { base[metadataKey: key] }
-        set { base[metadataKey: key] = newValue }
-    }
-
-    func log(event: LogEvent) { base.log(event: event) }
-}

@@ -24,7 +24,7 @@ public struct JournalField: Sendable, Hashable {
     }
 
     private static let ownNames: Set<String> = [
-        "MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "LOGGER", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "ERROR",
+        "MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "LOGGER", "CODE_FILE", "CODE_LINE", "CODE_FUNC",
     ]
 
     /// journald silently drops fields whose names break its rules.

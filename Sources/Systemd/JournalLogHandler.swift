@@ -52,7 +52,10 @@ public struct JournalLogHandler: LogHandler {
             .merging(metadataProvider?.get() ?? [:]) { _, new in new }
             .merging(event.metadata ?? [:]) { _, new in new }
         for (key, value) in merged.sorted(by: { $0.key < $1.key }) {
-            fields.append(JournalField(key, value.description))
+            let field = JournalField(key, value.description)
+            // One field of that name: the event's own error, where there is one.
+            let isSecond = field.name == "ERROR" && event.error != nil
+            fields.append(isSecond ? JournalField(own: "META_ERROR", value.description) : field)
         }
         send(fields)
     }

@@ -23,10 +23,12 @@ public final class MetricRegistry: MetricsFactory {
         }
     }
 
-    /// Where each change goes as well, such as DogStatsD.
-    public typealias Observer = @Sendable (_ name: String, _ labels: [(String, String)], _ change: Change) -> Void
+    /// Where each change of a series goes as well, such as DogStatsD.
+    public typealias Observer = @Sendable (_ change: Change) -> Void
+    /// Makes the observer of one series.
+    public typealias Observing = @Sendable (_ name: String, _ labels: [(String, String)]) -> Observer
 
-    public enum Change: Sendable {
+    public enum Change: Sendable, Hashable {
         case counted(Double)
         case set(Double)
         case timed(seconds: Double)
@@ -40,14 +42,16 @@ public final class MetricRegistry: MetricsFactory {
 
     private let families: Mutex<[String: Family]>
     private let order: [String]
-    private let observer: Observer?
+    private let observing: Observing?
     /// Labels are partly others' texts: beyond so many, one series takes the rest.
     private static let seriesMax = 5000
 
-    /// - Parameter descriptions: In the order in which they are shown.
-    public init(_ descriptions: [Description], observer: Observer? = nil) {
+    /// - Parameters:
+    ///   - descriptions: In the order in which they are shown.
+    ///   - observing: Called once for each series.
+    public init(_ descriptions: [Description], observing: Observing? = nil) {
         order = descriptions.map(\.name)
-        self.observer = observer
+        self.observing = observing
         families = Mutex(
             Dictionary(descriptions.map { ($0.name, Family(description: $0)) }, uniquingKeysWith: { first, _ in first })
         )
@@ -63,18 +67,18 @@ public final class MetricRegistry: MetricsFactory {
 
     func series(_ name: String, _ labels: [(String, String)], kind: Description.Kind) -> Series {
         let text = PrometheusText.labels(labels)
-        let observer = observer.map { observer in { @Sendable (change: Change) in observer(name, labels, change) } }
         return families.withLock { families in
             var family =
                 families[name] ?? Family(description: Description(name: name, kind: kind, help: "", buckets: []))
             if let known = family.series[text] { return known }
             guard family.series.count < Self.seriesMax else {
-                let rest = family.series[""] ?? Series(buckets: family.description.buckets, observer: nil)
+                let rest =
+                    family.series[""] ?? Series(buckets: family.description.buckets, observer: observing?(name, []))
                 family.series[""] = rest
                 families[name] = family
                 return rest
             }
-            let made = Series(buckets: family.description.buckets, observer: observer)
+            let made = Series(buckets: family.description.buckets, observer: observing?(name, labels))
             family.series[text] = made
             families[name] = family
             return made
@@ -86,9 +90,15 @@ public final class MetricRegistry: MetricsFactory {
         series(name, labels, kind: .gauge).set(value)
     }
 
-    /// Replaces all series of a gauge: what is not among them is gone.
+    /// Replaces all series of a gauge: what is not among them is gone. An observer, which can't forget, is told 0.
     public func replaceGauge(_ name: String, _ values: [(labels: [(String, String)], value: Double)]) {
-        families.withLock { $0[name]?.series = [:] }
+        let kept = Set(values.map { PrometheusText.labels($0.labels) })
+        let gone = families.withLock { families in
+            let all = families[name]?.series ?? [:]
+            families[name]?.series = all.filter { kept.contains($0.key) }
+            return all.filter { !kept.contains($0.key) }
+        }
+        for series in gone.values { series.set(0.0) }
         for (labels, value) in values { setGauge(name, labels: labels, value) }
     }
 

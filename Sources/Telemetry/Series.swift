@@ -14,9 +14,9 @@ final class Series: CounterHandler, RecorderHandler, MeterHandler, TimerHandler 
 
     let buckets: [Double]
     private let state: Mutex<Value>
-    private let observer: (@Sendable (MetricRegistry.Change) -> Void)?
+    private let observer: MetricRegistry.Observer?
 
-    init(buckets: [Double], observer: (@Sendable (MetricRegistry.Change) -> Void)?) {
+    init(buckets: [Double], observer: MetricRegistry.Observer?) {
         self.buckets = buckets
         self.observer = observer
         state = Mutex(Value(counts: Array(repeating: 0, count: buckets.count + 1)))
@@ -42,9 +42,15 @@ final class Series: CounterHandler, RecorderHandler, MeterHandler, TimerHandler 
         observer?(.set(value))
     }
 
-    func increment(by amount: Double) { state.withLock { $0.number += amount } }
+    func increment(by amount: Double) {
+        let value = state.withLock { state in
+            state.number += amount
+            return state.number
+        }
+        observer?(.set(value))
+    }
 
-    func decrement(by amount: Double) { state.withLock { $0.number -= amount } }
+    func decrement(by amount: Double) { increment(by: -amount) }
 
     // MARK: Histogram
 

@@ -19,7 +19,10 @@ struct Main: AsyncParsableCommand {
             CommandGroup(name: "The worker", subcommands: [Run.self, Health.self, Dev.self]),
             CommandGroup(name: "Jobs", subcommands: [Enqueue.self, Jobs.self, Stats.self, Queues.self, Workers.self]),
             CommandGroup(
-                name: "Set-up", subcommands: [Migrate.self, Config.self, Doctor.self, Keys.self, Benchmarks.self]),
+                name: "Set-up",
+                subcommands: [
+                    Migrate.self, Config.self, Doctor.self, Keys.self, Benchmarks.self, Reference.self,
+                ]),
         ])
 
     /// Parses, runs, and ends the process with a status of `ExitStatus`.

@@ -26,10 +26,13 @@ struct Run: AsyncParsableCommand {
     func run() async throws {
         let sources = Sources.ofProcess(file: config)
         let configuration = try Configuration.load(sources)
+        let limiter = LogLimiter.ofDaemon()
         let level = bootstrap(
             format: LogFormat(rawValue: configuration[Catalog.logFormat].rawValue) ?? .auto,
-            level: Logger.Level(rawValue: configuration[Catalog.logLevel].rawValue) ?? .info)
-        let daemon = Daemon(sources: sources, configuration: configuration, version: Program.version, logLevel: level)
+            level: Logger.Level(rawValue: configuration[Catalog.logLevel].rawValue) ?? .info, limiter: limiter)
+        let daemon = Daemon(
+            sources: sources, configuration: configuration, version: Program.version, logLevel: level,
+            logLimiter: limiter)
         do {
             try await daemon.run(migratingFirst: migrate)
         } catch let failure as Daemon.Failure {

@@ -20,6 +20,9 @@ import Testing
         daemon.send(.terminate)
         #expect(await daemon.ended() == 0)
         #expect(try await database.count("status = 'pending' AND attempts = 0 AND NOT lease_open") == 1)
+        for line in daemon.log.split(separator: "\n") {
+            #expect(line.contains("\"WORKER_ID\":\"\(daemon.workerID)\""), "\(line)")
+        }
     }
 
     @Test func `it answers how it is, to anyone on its socket`() async throws {
@@ -91,12 +94,13 @@ import Testing
             directory: directory, arguments: ["--config", file])
         try await daemon.waitUntilReady()
         #expect(try await daemon.request("GET", "/health").body.contains("\"max_concurrent\":2"))
-        try "worker_max_concurrent: 7\nworker_region: north\n".write(toFile: file, atomically: true, encoding: .utf8)
+        try "worker_max_concurrent: 7\nworker_region: north\nworker_statsd: 127.0.0.1:8125\n".write(
+            toFile: file, atomically: true, encoding: .utf8)
         kill(try await daemon.processID(in: database), SIGHUP)
         #expect(await daemon.notify.wait(within: .seconds(20)) { $0 == "RELOADING=1" } != nil)
         #expect(await daemon.notify.wait(within: .seconds(20)) { $0 == "READY=1" } != nil)
         #expect(try await daemon.request("GET", "/health").body.contains("\"max_concurrent\":7"))
-        #expect(daemon.log.contains("WORKER_REGION"))
+        #expect(daemon.log.contains("\"SETTINGS\":\"WORKER_REGION, WORKER_STATSD\""))
         // A broken file changes nothing.
         try "worker_max_concurrent: many\n".write(toFile: file, atomically: true, encoding: .utf8)
         kill(try await daemon.processID(in: database), SIGHUP)

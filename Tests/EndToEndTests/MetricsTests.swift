@@ -1,5 +1,6 @@
 import FoundationEssentials
 import JobWorker
+import Postgres
 import Support
 import Testing
 
@@ -29,6 +30,27 @@ import Testing
             #expect(answer.body.contains("# TYPE \(metric.name) \(metric.kind.rawValue)\n"), "\(metric.name)")
         }
         #expect(answer.body.contains("process_resident_memory_bytes "))
+        await daemon.stop()
+    }
+
+    @Test func `a worker holds the connections that the operating guide counts`() async throws {
+        let guide = try PackagedFile.text("docs/operating.md")
+        let counted = guide.matches(of: /\n\| `(work|listen|figures)` \| (\d) \|/)
+            .reduce(into: [:]) { $0["jobworker \($1.1)"] = Int($1.2) }
+        #expect(counted.count == 3)
+        let daemon = try await RunningDaemon.start(database, environment: ["WORKER_MAX_CONCURRENT": "20"])
+        for _ in 0..<200 { try await database.insertJob("progress", payload: "{\"seconds\": 0.1}") }
+        try await database.waitUntil("status = 'completed'")
+        for _ in 0..<5 { #expect(try await daemon.request("GET", "/metrics").status == 200) }
+        try await database.waitUntil("(SELECT count(*) FROM public.jobs WHERE status = 'completed') = 200")
+        let rows = try await database.query(
+            """
+            SELECT application_name AS name, count(*) AS connections FROM pg_stat_activity
+            WHERE datname = current_database() AND usename = \(TestDatabase.workerRole) GROUP BY 1
+            """)
+        var held: [String: Int] = [:]
+        for row in rows { held[try row.decode("name")] = try row.decode("connections") }
+        #expect(held == counted)
         await daemon.stop()
     }
 

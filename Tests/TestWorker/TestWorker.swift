@@ -34,9 +34,10 @@ import Terminal
     private static func run() async throws {
         let sources = Sources.ofProcess()
         let configuration = try Configuration.load(sources)
+        let limiter = LogLimiter.ofDaemon()
         let level = bootstrap(
             format: LogFormat(rawValue: configuration[Catalog.logFormat].rawValue) ?? .auto,
-            level: Logger.Level(rawValue: configuration[Catalog.logLevel].rawValue) ?? .info)
+            level: Logger.Level(rawValue: configuration[Catalog.logLevel].rawValue) ?? .info, limiter: limiter)
         var processors: [any JobProcessor] = [EchoProcessor(), TrapProcessor()]
         if let url = sources.environment["LEDGER_URL"] {
             processors.append(
@@ -46,7 +47,7 @@ import Terminal
         }
         try await Daemon(
             sources: sources, configuration: configuration, version: Program.version, logLevel: level,
-            processors: processors
+            logLimiter: limiter, processors: processors
         ).run()
     }
 }

@@ -1,4 +1,5 @@
 import HTTPTypes
+import JobWorker
 import HummingbirdCore
 import Logging
 import NIOCore
@@ -47,8 +48,8 @@ struct RequestResponder: Sendable {
         } catch is CancellationError {
             return APIError.stopping.response
         } catch {
-            logger.error(
-                "a request failed",
+            logger.log(
+                .requestFailed,
                 metadata: ["METHOD": "\(request.method)", "PATH": "\(request.uri.path)", "ERROR": "\(error)"])
             return APIError.internalError.response
         }

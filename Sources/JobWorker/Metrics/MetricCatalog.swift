@@ -56,12 +56,18 @@ public enum MetricCatalog {
     public static let apolloRequests = Metric(
         "jobworker_apollo_requests_total", .counter, labels: ["status"],
         "Requests to Apollo.io, by the status of the answer or a word for why there was none.")
+    public static let suppressedLines = Metric(
+        "jobworker_log_messages_suppressed_total", .counter, labels: ["level"],
+        "Lines of the log that were left out as too many of their kind came; counted when the log tells of them.")
+    public static let statsdDropped = Metric(
+        "jobworker_statsd_datagrams_dropped_total", .counter,
+        "Datagrams of figures for DogStatsD that were not sent, or that nobody took.")
     public static let buildInfo = Metric(
         "jobworker_build_info", .gauge, labels: ["version"], "Always 1; tells the program's version.")
 
     /// All of them, in the order in which they are shown.
     public static let all: [Metric] = [
         jobs, duration, wait, running, maxConcurrent, queueDepth, oldestDue, polls, reaped, unserved, databaseErrors,
-        databaseConnected, apolloRequests, buildInfo,
+        databaseConnected, apolloRequests, suppressedLines, statsdDropped, buildInfo,
     ]
 }

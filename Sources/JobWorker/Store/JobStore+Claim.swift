@@ -38,6 +38,15 @@ package struct ClaimRequest: Sendable {
     }
 }
 
+/// What the timer's look found.
+package struct PollAnswer: Sendable {
+    package let claimed: [ClaimedJob]
+    package let takenBack: TakenBack
+    package var reaped: Int { takenBack.count }
+    package let now: Timestamp
+    package let serverStartedAt: Timestamp
+}
+
 extension JobStore {
     /// Takes due jobs: by priority, then by the time they became due, then by id.
     ///
@@ -59,26 +68,26 @@ extension JobStore {
     /// jobs whose worker fell silent, and claims.
     package func poll(
         _ request: ClaimRequest, presence: WorkerPresence, reaping: ReapRequest
-    ) async throws(PostgresError) -> (claimed: [ClaimedJob], reaped: Int, now: Timestamp, serverStartedAt: Timestamp) {
+    ) async throws(PostgresError) -> PollAnswer {
         let rows = try await pool.query(
             """
             /* jobworker:poll */
             WITH RECURSIVE \(presence.beating),
             \(takingBack(reaping)),
             \(claiming(request))
-            SELECT taken.count AS reaped, clock_timestamp() AS database_time,
+            SELECT taken.reaped, taken.poisoned, clock_timestamp() AS database_time,
                    pg_postmaster_start_time() AS server_started_at, claimed_jobs.*
-            FROM (SELECT count(*) AS count FROM taken_back) AS taken
+            FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
         guard let first = rows.first else {
             throw PostgresError(.malformed, operation: "jobworker:poll", message: "the statement gave no row")
         }
         let isEmpty = try first.decodeIfPresent("id", as: UUID.self) == nil
-        return (
-            isEmpty ? [] : try JobStore.claimedJobs(rows), try first.decode("reaped"),
-            try first.decode("database_time"), try first.decode("server_started_at")
-        )
+        return PollAnswer(
+            claimed: isEmpty ? [] : try JobStore.claimedJobs(rows), takenBack: try TakenBack(first),
+            now: try first.decode("database_time"),
+            serverStartedAt: try first.decode("server_started_at"))
     }
 
     /// The tables `every_queue`, `wanted`, `due`, `picked`, `claimed`, `claimed_jobs` of a claim.

@@ -18,6 +18,21 @@ package struct ReapRequest: Sendable {
     }
 }
 
+/// Jobs taken back from workers that fell silent.
+package struct TakenBack: Sendable, Hashable {
+    package var count = 0
+    /// The ids of those among them that failed for good, as three workers had died running them.
+    package var poisoned: [String] = []
+
+    init() {}
+
+    init(_ row: Row) throws(PostgresError) {
+        count = try row.decode("reaped")
+        let ids: String = try row.decodeIfPresent("poisoned") ?? ""
+        poisoned = ids.split(separator: ",").map(String.init)
+    }
+}
+
 extension JobStore {
     /// Takes back jobs whose worker has not been heard of for longer than `staleAfter`. Cancelled ones among them stay
     /// cancelled; their run counts as ended.
@@ -31,9 +46,14 @@ extension JobStore {
         let rows = try await pool.query(
             """
             /* jobworker:reap */
-            WITH \(takingBack(request)) SELECT count(*) AS reaped FROM taken_back
+            WITH \(takingBack(request)) \(JobStore.takenBack)
             """)
-        return try rows.first?.decode("reaped") ?? 0
+        return try rows.first.map(TakenBack.init)?.count ?? 0
+    }
+
+    /// What a statement with the table `taken_back` tells of it, for `TakenBack`.
+    static var takenBack: Fragment {
+        "SELECT count(*) AS reaped, string_agg(id::text, ',') FILTER (WHERE is_poison) AS poisoned FROM taken_back"
     }
 
     /// Takes back, at once, what an earlier process of this very instance was running.
@@ -42,7 +62,7 @@ extension JobStore {
     /// registered itself: who registered later is no predecessor. Relies on `jobs_processing`.
     package func takeBackPredecessors(
         of workerID: String, instance: String, machineID: String, retry: RetryPolicy
-    ) async throws(PostgresError) -> Int {
+    ) async throws(PostgresError) -> TakenBack {
         let rows = try await pool.query(
             """
             /* jobworker:take_back */
@@ -74,9 +94,9 @@ extension JobStore {
                     FOR UPDATE OF jobs SKIP LOCKED))
             ),
             \(verdicts(retry))
-            SELECT count(*) AS reaped FROM taken_back
+            \(JobStore.takenBack)
             """)
-        return try rows.first?.decode("reaped") ?? 0
+        return try rows.first.map(TakenBack.init) ?? TakenBack()
     }
 
     /// The tables `stale`, `closed`, `verdict`, `taken_back` and its log rows.
@@ -145,7 +165,7 @@ extension JobStore {
                 FROM verdict
                 WHERE jobs.id = verdict.id AND jobs.status = 'processing'
                 RETURNING jobs.id, jobs.status, jobs.error_message, verdict.attempts, verdict.worker_id,
-                    jobs.next_retry_at
+                    jobs.next_retry_at, verdict.is_poison
             ),
             taken_back_rows AS (
                 INSERT INTO public.job_logs (job_id, log_level, message, metadata)

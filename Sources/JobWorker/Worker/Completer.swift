@@ -124,7 +124,7 @@ final class Completer: Sendable {
             for (entry, _) in completions { entry.stored.resume(returning: .unknown) }
         case .failure(let error) where completions.count > 1:
             // One result that can't be stored must not take the others along.
-            logger.warning("a batch of completions was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
+            logger.log(.batchRefused, metadata: ["ERROR": "\(error)"])
             let middle = completions.count / 2
             let locked = await complete(Array(completions[..<middle]))
             return locked + (await complete(Array(completions[middle...])))
@@ -156,14 +156,14 @@ final class Completer: Sendable {
         case .failure(let error) where error.isTransient || error.reason == .cancelled:
             for (entry, _) in settlements { entry.stored.resume(returning: .unknown) }
         case .failure(let error) where settlements.count > 1:
-            logger.warning("a batch of failures was refused, storing it in halves", metadata: ["ERROR": "\(error)"])
+            logger.log(.batchRefused, metadata: ["ERROR": "\(error)"])
             let middle = settlements.count / 2
             let locked = await settle(Array(settlements[..<middle]))
             return locked + (await settle(Array(settlements[middle...])))
         case .failure(let error):
             guard let (entry, settlement) = settlements.first else { return [] }
             if settlement.stack == nil, settlement.message == Completer.plainMessage {
-                logger.error("an outcome can't be stored; the job will be taken back", metadata: ["ERROR": "\(error)"])
+                logger.log(.outcomeRefused, metadata: ["ERROR": "\(error)"])
                 entry.stored.resume(returning: .fenced)
                 return []
             }
@@ -218,7 +218,7 @@ final class Completer: Sendable {
                 return .success(try await statement())
             } catch {
                 guard error.isTransient, !isGivenUp.load(ordering: .acquiring) else { return .failure(error) }
-                logger.warning("an outcome waits for the database", metadata: ["ERROR": "\(error)"])
+                logger.log(.outcomeWaits, metadata: ["ERROR": "\(error)"])
                 try? await Task.sleep(for: backoff.next())
             }
         }

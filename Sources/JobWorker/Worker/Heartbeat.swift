@@ -58,9 +58,7 @@ struct Heartbeat: Sendable {
         running.stop(overdue.timedOut, because: .timedOut)
         running.stop(overdue.unconfirmed, because: .unconfirmed)
         for claim in overdue.deaf {
-            logger.error(
-                "a processor doesn't end although it was told to; its slot stays taken",
-                metadata: ["JOB_ID": "\(claim.jobID.text)"])
+            logger.log(.processorDeaf, metadata: ["JOB_ID": "\(claim.jobID.text)"])
             running.end(claim, .abandoned)
         }
     }
@@ -73,12 +71,15 @@ struct Heartbeat: Sendable {
         do throws(PostgresError) {
             let answer = try await store.heartbeat(claims)
             running.hear(answer, askedAt: askedAt)
-            if state.reportAnswer() { logger.notice("the database answers again") }
+            if state.reportAnswer() { logger.log(.databaseFound) }
             return true
         } catch {
             guard !Task.isCancelled else { return false }
-            let isNews = state.reportOutage(error)
-            logger.log(level: isNews ? .error : .debug, "a heartbeat failed", metadata: ["ERROR": "\(error)"])
+            if state.reportOutage(error) {
+                logger.log(.databaseLost, metadata: ["ERROR": "\(error)"])
+            } else {
+                logger.debug("a heartbeat failed", metadata: ["ERROR": "\(error)"])
+            }
             return false
         }
     }

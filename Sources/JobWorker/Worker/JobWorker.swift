@@ -160,7 +160,7 @@ public final class JobWorker: Service, WorkerControl {
                 self.state.update { $0.isListening = false }
                 if !isTold.value {
                     isTold.value = true
-                    self.logger.warning("notifications are lost, polling goes on", metadata: ["ERROR": "\(error)"])
+                    self.logger.log(.notificationsLost, metadata: ["ERROR": "\(error)"])
                 }
             }
         }
@@ -173,7 +173,7 @@ public final class JobWorker: Service, WorkerControl {
     /// Claims, each job a child task, until a stop; then drains.
     private func claimUntilStopped() async {
         state.update { $0.phase = stopRequested.isClosed ? .draining : .working }
-        logger.notice("worker started", metadata: ["JOB_TYPES": "\(processors.jobTypes.joined(separator: ", "))"])
+        logger.log(.workerStarted, metadata: ["JOB_TYPES": "\(processors.jobTypes.joined(separator: ", "))"])
         await withDiscardingTaskGroup { group in
             await poller.run { claimed in
                 let runner = self.runner
@@ -200,7 +200,7 @@ public final class JobWorker: Service, WorkerControl {
         let configuration = settings.value
         running.letGo()
         if !running.isEmpty {
-            logger.notice("waiting for running jobs", metadata: ["JOBS": "\(running.count)"])
+            logger.log(.drainWaits, metadata: ["JOBS": "\(running.count)"])
             await withTimeLimit(configuration.shutdownTimeout) {
                 await withTaskGroup(of: Void.self) { race in
                     race.addTask { await self.running.waitUntilGone(Set(self.running.claims)) }
@@ -276,7 +276,7 @@ extension JobWorker {
                 await stopRequested.wait(until: .now + settings.value.pollInterval)
             } catch let error as PostgresError where error.isTransient || error.sqlState?.hasPrefix("28") == true {
                 if state.reportOutage(error) {
-                    logger.error("the database can't be reached yet", metadata: ["ERROR": "\(error)"])
+                    logger.log(.databaseUnreached, metadata: ["ERROR": "\(error)"])
                 }
                 await stopRequested.wait(until: .now + backoff.next())
             } catch let error as PostgresError where error.reason == .malformed && error.operation == "connect" {
@@ -291,15 +291,13 @@ extension JobWorker {
         case .behind(let missing):
             state.reportAnswer()
             if let migrate {
-                logger.notice("bringing the database's schema up to date", metadata: ["MISSING": "\(missing)"])
+                logger.log(.schemaUpdating, metadata: ["MISSING": "\(missing)"])
                 state.update { $0.phase = .awaitingMigration }
                 try await migrate()
                 return try await isReady()
             }
             if state.snapshot.phase != .awaitingMigration {
-                logger.error(
-                    "the database's schema is older than this program: run 'jobworker migrate'",
-                    metadata: ["MISSING": "\(missing)"])
+                logger.log(.schemaBehind, metadata: ["MISSING": "\(missing)"])
             }
             state.update { $0.phase = .awaitingMigration }
             return false
@@ -314,7 +312,7 @@ extension JobWorker {
         let unserved = try await check()
         state.update { $0.unservedTypes = unserved }
         for (type, reason) in unserved.sorted(by: { $0.key < $1.key }) {
-            logger.error("a job type is not served", metadata: ["JOB_TYPE": "\(type)", "REASON": "\(reason)"])
+            logger.log(.typeUnserved, metadata: ["JOB_TYPE": "\(type)", "REASON": "\(reason)"])
         }
         try await takeBackPredecessors()
         state.reportAnswer()
@@ -337,16 +335,13 @@ extension JobWorker {
         // First the row that says since when this process lives: should the next statement arrive late, after our own
         // end, it must not take what our successor runs.
         try await store.register(poller.presence(configuration, jobTypes: processors.jobTypes))
-        let count = try await store.takeBackPredecessors(
+        let takenBack = try await store.takeBackPredecessors(
             of: configuration.workerID, instance: configuration.instance, machineID: configuration.machineID,
             retry: configuration.retry)
-        state.count { $0.reaped += count }
-        state.metrics.tookBack(count)
-        if count > 0 {
-            logger.warning(
-                "took back the jobs that an earlier process of this instance was running",
-                metadata: ["JOBS": "\(count)"])
-        }
+        state.count { $0.reaped += takenBack.count }
+        state.metrics.tookBack(takenBack.count)
+        if takenBack.count > 0 { logger.log(.predecessorTakenBack, metadata: ["JOBS": "\(takenBack.count)"]) }
+        for id in takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
     }
 }
 

@@ -132,7 +132,7 @@ final class Poller: Sendable {
 
     private func report(_ error: PostgresError) {
         if state.reportOutage(error) {
-            logger.error("the database can't be asked for jobs", metadata: ["ERROR": "\(error)"])
+            logger.log(.databaseLost, metadata: ["ERROR": "\(error)"])
         }
         let callers = wishes.withLock { wishes in
             defer { wishes.callers = [] }
@@ -170,7 +170,7 @@ final class Poller: Sendable {
             staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
             isAllowed: state.snapshot.mayReap(configuration, now: .now))
         let askedAt = ContinuousClock.now
-        let answer: (claimed: [ClaimedJob], reaped: Int, now: Timestamp, serverStartedAt: Timestamp)
+        let answer: PollAnswer
         do throws(PostgresError) {
             answer = try await store.poll(
                 request, presence: presence(configuration, jobTypes: request.jobTypes), reaping: reaping)
@@ -186,8 +186,9 @@ final class Poller: Sendable {
         state.metrics.tookBack(answer.reaped)
         state.metrics.polled(callers > 0 ? .request : .timer)
         if answer.reaped > 0 {
-            logger.warning("took back jobs whose worker fell silent", metadata: ["JOBS": "\(answer.reaped)"])
+            logger.log(.jobsTakenBack, metadata: ["JOBS": "\(answer.reaped)"])
         }
+        for id in answer.takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
         admit(answer.claimed, request: request, askedAt: askedAt)
         answerCallers(callers, answer.claimed, request)
         let (isReapingDone, pause) = (answer.reaped < reaping.batch, self.pause())
@@ -196,7 +197,7 @@ final class Poller: Sendable {
     }
 
     private func admit(_ claimed: [ClaimedJob], request: ClaimRequest, askedAt: ContinuousClock.Instant) {
-        if state.reportAnswer() { logger.notice("the database answers again") }
+        if state.reportAnswer() { logger.log(.databaseFound) }
         let configuration = configuration()
         running.admit(
             claimed, timeout: configuration.jobTimeout, staleAfter: configuration.staleAfter, askedAt: askedAt)

@@ -80,25 +80,24 @@ struct Runner: Sendable {
             logger.debug("job completed")
         case .retried:
             state.count { $0.retried += 1 }
-            logger.warning("job failed, will retry", metadata: ["ERROR": message])
+            logger.log(.jobRetried, metadata: ["ERROR": message])
         case .failed:
             state.count { $0.failed += 1 }
-            logger.error("job failed", metadata: ["ERROR": message])
+            logger.log(.jobFailed, metadata: ["ERROR": message])
         case .snoozed:
             state.count { $0.snoozed += 1 }
-            logger.info("job waits", metadata: ["REASON": message])
+            logger.log(.jobWaits, metadata: ["REASON": message])
         case .released:
             state.count { $0.released += 1 }
-            logger.notice("job given back", metadata: ["REASON": message])
+            logger.log(.jobReleased, metadata: ["REASON": message])
         case .ended:
             state.count { $0.cancelled += 1 }
-            logger.info("job cancelled")
+            logger.log(.jobCancelled)
         case .fenced:
             state.count { $0.fenced += 1 }
-            logger.warning("claim lost: the job was taken back, deleted or settled by another run; nothing was written")
+            logger.log(.jobFenced)
         case .unknown:
-            logger.warning(
-                "the database did not take the outcome before the worker stopped; the job will be taken back")
+            logger.log(.outcomeUnknown)
         }
     }
 }

@@ -164,9 +164,9 @@ struct ModelHistory {
         model.register(worker)
         try await store.register(.test(id: worker.id, instance: worker.instance))
         let taken = model.takeBackPredecessors(of: worker, delays: Self.delays, random: 0.5, now: now)
-        let count = try await store.takeBackPredecessors(
+        let answer = try await store.takeBackPredecessors(
             of: worker.id, instance: worker.instance, machineID: "machine", retry: retry)
-        #expect(count == taken.count)
+        #expect(answer.count == taken.count)
     }
 }
 

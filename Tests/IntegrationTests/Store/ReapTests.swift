@@ -113,14 +113,34 @@ import Testing
         #expect(try await database.job(id).status == "completed")
     }
 
+    @Test(arguments: [false, true])
+    func `whoever takes back the job of a third dead worker learns which one it gave up`(isSuccessor: Bool) async throws
+    {
+        _ = try await store.poll(
+            .test(workerID: "dead"), presence: .test(id: "dead", instance: "a", machineID: "m"), reaping: .test())
+        let poison = try await database.insertJob(status: .processing, workerID: "dead", heartbeatAge: .seconds(200))
+        let other = try await database.insertJob(status: .processing, workerID: "dead", heartbeatAge: .seconds(200))
+        try await database.query("UPDATE public.jobs SET worker_deaths = 2 WHERE id = \(poison)")
+        let taken =
+            if isSuccessor {
+                try await store.takeBackPredecessors(of: "new", instance: "a", machineID: "m", retry: RetryPolicy())
+            } else {
+                try await store.poll(.test(workerID: "b"), presence: .test(id: "b"), reaping: .test()).takenBack
+            }
+        #expect(taken.count == 2)
+        #expect(taken.poisoned == [poison.text])
+        #expect(try await database.job(poison).status == "failed")
+        #expect(try await database.job(other).status == "pending")
+    }
+
     @Test func `a successor takes back at once what the same instance on the same machine ran`() async throws {
         for (id, instance, machine) in [("w1", "a", "m"), ("w2", "b", "m"), ("w3", "a", "other"), ("w4", "a", "m")] {
             _ = try await store.poll(
                 .test(workerID: id), presence: .test(id: id, instance: instance, machineID: machine), reaping: .test())
             try await database.insertJob(status: .processing, workerID: id)
         }
-        let count = try await store.takeBackPredecessors(of: "w4", instance: "a", machineID: "m", retry: RetryPolicy())
-        #expect(count == 1)
+        let taken = try await store.takeBackPredecessors(of: "w4", instance: "a", machineID: "m", retry: RetryPolicy())
+        #expect(taken.count == 1 && taken.poisoned.isEmpty)
         #expect(try await database.count("status = 'pending' AND worker_id = 'w1' AND worker_deaths = 1") == 1)
         #expect(try await database.count("status = 'processing'") == 3)
     }

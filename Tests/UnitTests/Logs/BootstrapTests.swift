@@ -20,7 +20,7 @@ struct BootstrapTests {
         let lines = Lines()
         let setting = LogLevelSetting(.info)
         let logger = Logger(label: "x") {
-            LeveledLogHandler(JSONLogHandler(label: $0, sink: lines.sink), setting: setting)
+            BoundedLogHandler(JSONLogHandler(label: $0, sink: lines.sink), setting: setting)
         }
         logger.debug("1")
         setting.level = .debug
@@ -33,7 +33,7 @@ struct BootstrapTests {
 
     @Test func `a logger's own level is its own`() {
         let setting = LogLevelSetting(.info)
-        let first = Logger(label: "x") { LeveledLogHandler(JSONLogHandler(label: $0), setting: setting) }
+        let first = Logger(label: "x") { BoundedLogHandler(JSONLogHandler(label: $0), setting: setting) }
         var second = first
         second.logLevel = .trace
         setting.level = .critical
@@ -52,7 +52,7 @@ struct BootstrapTests {
     @Test func `metadata passes through to the lines`() {
         let lines = Lines()
         var logger = Logger(label: "x") {
-            LeveledLogHandler(JSONLogHandler(label: $0, sink: lines.sink), setting: LogLevelSetting(.info))
+            BoundedLogHandler(JSONLogHandler(label: $0, sink: lines.sink), setting: LogLevelSetting(.info))
         }
         logger[metadataKey: "a"] = "1"
         logger.handler.metadataProvider = .init { ["b": "2"] }

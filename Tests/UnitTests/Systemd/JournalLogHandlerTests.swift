@@ -38,6 +38,11 @@ struct JournalLogHandlerTests {
         let logger = Logger(label: "x", factory: { JournalLogHandler(label: $0, send: entries.add) })
         logger.error("failed", error: SystemdError("doing", reason: "no"))
         #expect(entries.all.first?.contains("ERROR=doing: no") == true)
+        logger.error("failed", metadata: ["ERROR": "said"])
+        #expect(entries.all.last?.contains("ERROR=said") == true)
+        logger.error("failed", error: SystemdError("doing", reason: "no"), metadata: ["ERROR": "said"])
+        #expect(entries.all.last?.contains("ERROR=doing: no") == true)
+        #expect(entries.all.last?.contains("META_ERROR=said") == true)
     }
 
     @Test(
