@@ -171,7 +171,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         .testTarget(
             name: "EndToEndTests",
-            dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient"],
+            dependencies: ["Support", "Development", "JobWorker", "Postgres", "HTTPClient", logging],
             exclude: ["Monitoring/alerts.promtool.yaml"],
             swiftSettings: swiftSettings),
         .testTarget(

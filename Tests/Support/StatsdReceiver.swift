@@ -92,6 +92,14 @@ package final class StatsdReceiver: Sendable {
 
     deinit { Glibc.close(descriptor) }
 
+    /// Stops listening; what is sent here from now on is refused.
+    package func close() {
+        let nothing = Glibc.socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        // In its place, so that the number stays this object's own.
+        dup2(nothing, descriptor)
+        Glibc.close(nothing)
+    }
+
     /// One datagram; `nil` if none comes in time. Looks now and then, and holds no thread while it waits.
     package func datagram(within limit: Duration = .seconds(20)) async -> String? {
         let deadline = ContinuousClock.now + limit

@@ -16,15 +16,16 @@ public enum StatsdDestination: Sendable, Hashable {
     }
 
     /// A socket from which datagrams go there. Looks names up, which may take long.
+    /// - Parameter turn: Where a name has several addresses, the one to begin with; counted on when nobody was there.
     /// - Throws: What the system says, as a sentence.
-    func open() throws(StatsdFailure) -> Int32 {
+    func open(turn: Int = 0) throws(StatsdFailure) -> Int32 {
         switch self {
-        case .udp(let host, let port): try StatsdDestination.openUDP(host: host, port: port)
+        case .udp(let host, let port): try StatsdDestination.openUDP(host: host, port: port, turn: turn)
         case .socket(let path): try StatsdDestination.openUnix(path: path)
         }
     }
 
-    private static func openUDP(host: String, port: Int) throws(StatsdFailure) -> Int32 {
+    private static func openUDP(host: String, port: Int, turn: Int) throws(StatsdFailure) -> Int32 {
         var hints = addrinfo()
         hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
         hints.ai_family = AF_UNSPEC
@@ -32,10 +33,17 @@ public enum StatsdDestination: Sendable, Hashable {
         let result = getaddrinfo(host, String(port), &hints, &list)
         guard result == 0 else { throw StatsdFailure(String(cString: gai_strerror(result))) }
         defer { freeaddrinfo(list) }
-        var last: Int32 = ENOENT
+        var all: [addrinfo] = []
         var next = list
         while let address = next?.pointee {
+            all.append(address)
             next = address.ai_next
+        }
+        // Servers mostly listen on IPv4 alone, and over UDP nothing tells at once that nobody is there.
+        let addresses = all.filter { $0.ai_family == AF_INET } + all.filter { $0.ai_family != AF_INET }
+        var last: Int32 = ENOENT
+        for number in addresses.indices {
+            let address = addresses[(number + turn) % addresses.count]
             let descriptor = Glibc.socket(
                 address.ai_family, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             guard descriptor >= 0 else {

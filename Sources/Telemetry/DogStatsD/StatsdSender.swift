@@ -24,13 +24,12 @@ public final class StatsdSender: Sendable {
     private let destination: StatsdDestination
     private let tags: [(String, String)]
     private let interval: Duration
+    private let pause: Duration
     private let onEvent: @Sendable (Event) -> Void
     private let state: Mutex<State>
     /// A pipe: readable when the thread should look.
     private let wakeup: (reading: Int32, writing: Int32)
 
-    /// After a failure the server is left alone for so long.
-    private static let pause = Duration.seconds(10)
     /// Then its name is looked up again.
     private static let socketAgeMax = Duration.seconds(60)
 
@@ -38,11 +37,12 @@ public final class StatsdSender: Sendable {
     /// - Parameters:
     ///   - tags: On every line, after the figure's own.
     ///   - interval: Longest wait of a line that came.
+    ///   - pause: For so long the server is left alone after a failure.
     ///   - onEvent: Must not wait for anything.
     /// - Returns: `nil` where the process has no descriptor or no thread left.
     public static func start(
         to destination: StatsdDestination, tags: [(String, String)] = [], interval: Duration = .seconds(1),
-        onEvent: @escaping @Sendable (Event) -> Void = { _ in }
+        pause: Duration = .seconds(10), onEvent: @escaping @Sendable (Event) -> Void = { _ in }
     ) -> StatsdSender? {
         var ends: [Int32] = [-1, -1]
         guard pipe(&ends) == 0 else { return nil }
@@ -51,7 +51,8 @@ public final class StatsdSender: Sendable {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)
         }
         let wakeup = (reading: ends[0], writing: ends[1])
-        let sender = StatsdSender(destination, tags: tags, interval: interval, wakeup: wakeup, onEvent: onEvent)
+        let sender = StatsdSender(
+            destination, tags: tags, interval: interval, pause: pause, wakeup: wakeup, onEvent: onEvent)
         let retained = Unmanaged.passRetained(sender)
         var thread = pthread_t()
         guard pthread_create(&thread, nil, statsdThreadMain, retained.toOpaque()) == 0 else {
@@ -63,13 +64,14 @@ public final class StatsdSender: Sendable {
     }
 
     private init(
-        _ destination: StatsdDestination, tags: [(String, String)], interval: Duration,
+        _ destination: StatsdDestination, tags: [(String, String)], interval: Duration, pause: Duration,
         wakeup: (reading: Int32, writing: Int32),
         onEvent: @escaping @Sendable (Event) -> Void
     ) {
         self.destination = destination
         self.tags = tags
         self.interval = interval
+        self.pause = pause
         self.wakeup = wakeup
         self.onEvent = onEvent
         state = Mutex(State(outbox: StatsdOutbox(bytesMax: destination.bytesMax)))
@@ -115,6 +117,8 @@ public final class StatsdSender: Sendable {
     private struct Way {
         var descriptor: Int32 = -1
         var openedAt = ContinuousClock.now
+        /// Which of the server's addresses to try.
+        var turn = 0
         var hasCarried = false
         var isLost = false
         var pausedUntil = ContinuousClock.now
@@ -162,7 +166,7 @@ public final class StatsdSender: Sendable {
         for _ in 0..<2 {
             if way.descriptor < 0 {
                 do throws(StatsdFailure) {
-                    way.descriptor = try destination.open()
+                    way.descriptor = try destination.open(turn: way.turn)
                     way.openedAt = .now
                 } catch {
                     lose(&way, reason: error.reason)
@@ -191,6 +195,7 @@ public final class StatsdSender: Sendable {
             }
             // Over UDP it speaks of an earlier one, which nobody took.
             if case .udp = destination { onEvent(.dropped(1)) }
+            way.turn += 1
             lose(&way, reason: StatsdFailure(code: code).reason)
         }
         return false
@@ -203,7 +208,7 @@ public final class StatsdSender: Sendable {
     }
 
     private func lose(_ way: inout Way, reason: String) {
-        way.pausedUntil = .now + StatsdSender.pause
+        way.pausedUntil = .now + pause
         guard !way.isLost else { return }
         way.isLost = true
         onEvent(.lost(reason: reason))

@@ -47,6 +47,9 @@ extension ProcessFaults {
             #expect(culprit.status == "failed")
             #expect(culprit.errorMessage?.contains("Three workers died running this job") == true)
             #expect(deaths == 3)
+            // Its successor tells which job it was.
+            let line = worker.log.split(separator: "\n").first { $0.contains("job given up") }
+            #expect(line?.contains("\"JOB_ID\":\"\(poison.text)\"") == true)
             #expect(try await database.count("job_type = 'ledger' AND status = 'completed'") == 60)
             #expect(try await database.count("job_type = 'ledger' AND attempts > 2") == 0)
             #expect(try await database.misreportedJobs() == 0)

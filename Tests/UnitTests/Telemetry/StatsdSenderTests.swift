@@ -102,4 +102,58 @@ struct StatsdSenderTests {
         #expect(await events.next() == nil)
         #expect(dropped.withLock { $0 } > 200)
     }
+
+    @Test func `a server that comes, and comes again, gets figures without a restart of the worker`() async throws {
+        defer { unlink(path) }
+        let (told, tell) = AsyncStream<StatsdSender.Event>.makeStream()
+        let isFound = Atomic(false)
+        let sender = try #require(
+            StatsdSender.start(
+                to: .socket(path: path), interval: .milliseconds(10), pause: .milliseconds(20)
+            ) { event in
+                if event == .found { isFound.store(true, ordering: .releasing) }
+                tell.yield(event)
+            })
+        let observer = sender.observer("x_total", [])
+        observer(.counted(1))
+        var events = told.makeAsyncIterator()
+        #expect(await events.next() == .lost(reason: "No such file or directory"))
+        for _ in 0..<2 {
+            isFound.store(false, ordering: .releasing)
+            let server = try StatsdReceiver(.socket(path: path))
+            while !isFound.load(ordering: .acquiring) {
+                observer(.counted(1))
+                _ = try #require(await server.datagram())
+            }
+            // Its end is noticed by the next datagram.
+            server.close()
+            while isFound.load(ordering: .acquiring) {
+                observer(.counted(1))
+                if case .lost = await events.next() { break }
+            }
+        }
+        await sender.stop()
+    }
+
+    @Test func `over UDP a port where nobody listens is noticed`() async throws {
+        let (told, tell) = AsyncStream<StatsdSender.Event>.makeStream()
+        let gone = try StatsdReceiver(.udp())
+        gone.close()
+        let sender = try #require(
+            StatsdSender.start(
+                to: .udp(host: "127.0.0.1", port: Int(gone.port)), interval: .milliseconds(5), pause: .milliseconds(5)
+            ) { tell.yield($0) })
+        let observer = sender.observer("x_total", [])
+        let counting = Task {
+            while !Task.isCancelled {
+                observer(.counted(1))
+                try? await Task.sleep(for: .milliseconds(1))
+            }
+        }
+        var events = told.makeAsyncIterator()
+        #expect(await events.next() == .dropped(1))
+        #expect(await events.next() == .lost(reason: "Connection refused"))
+        counting.cancel()
+        await sender.stop()
+    }
 }
