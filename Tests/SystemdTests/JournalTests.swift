@@ -15,7 +15,7 @@ extension UnderSystemd {
 
         @Test func `journalctl gives the life of one job, in order and with its fields`() async throws {
             let machine = try await WorkerMachine.prepared([
-                "WORKER_LOG_LEVEL": "debug", "WORKER_RETRY_BASE_SECONDS": "1", "WORKER_ID": "worker-a",
+                "WORKER_RETRY_BASE_SECONDS": "1", "WORKER_ID": "worker-a",
             ])
             try await machine.start()
             let job = try await machine.database.insertJob("fail", payload: "{\"message\": \"no luck\", \"times\": 1}")
@@ -37,6 +37,9 @@ extension UnderSystemd {
                 #expect(entry.WORKSPACE_ID == SandboxDatabase.workspace)
                 #expect(entry.WORKER_ID == "worker-a")
             }
+            // The package's catalogue is there, and knows the messages.
+            let explained = try await machine.sandbox.bash("journalctl -x -u jobworker JOB_ID=\(job) --no-pager")
+            #expect(explained.contains("Attempt 1 of the job \(job) (fail, queue default) begins"))
         }
     }
 }

@@ -76,6 +76,9 @@ extension LogMessage {
 
     // MARK: Jobs
 
+    /// An attempt begins.
+    public static let jobStarted = LogMessage("49a3949dba3f4d3bb16bf0f66120cb8b", .info, "job started")
+    public static let jobCompleted = LogMessage("f22ba802002d4d5e819dc9ec8529c832", .info, "job completed")
     public static let jobRetried = LogMessage("165c019921384f51ad28565c77a2beaf", .warning, "job failed, will retry")
     /// No attempt follows.
     public static let jobFailed = LogMessage("89de2ccd0b9c4dfa9142d04b2794b6a6", .error, "job failed")

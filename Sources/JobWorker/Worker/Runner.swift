@@ -15,7 +15,7 @@ struct Runner: Sendable {
     func run(_ claimed: ClaimedJob) async {
         let claim = claimed.claim
         let logger = self.logger(of: claimed)
-        logger.debug("job started")
+        logger.log(.jobStarted)
         let began = ContinuousClock.now
         state.metrics.started(claimed.job)
         let end = await process(claimed, logger: logger)
@@ -77,7 +77,7 @@ struct Runner: Sendable {
         switch stored {
         case .completed:
             state.count { $0.completed += 1 }
-            logger.debug("job completed")
+            logger.log(.jobCompleted)
         case .retried:
             state.count { $0.retried += 1 }
             logger.log(.jobRetried, metadata: ["ERROR": message])

@@ -152,6 +152,7 @@ import Testing
         }
         func takenBack(by id: String) async throws -> Int {
             try await store.takeBackPredecessors(of: id, instance: "a", machineID: "machine", retry: RetryPolicy())
+                .count
         }
         #expect(try await takenBack(by: "nobody") == 0)
         #expect(try await takenBack(by: "old") == 0)
