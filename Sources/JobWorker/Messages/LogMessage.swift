@@ -160,8 +160,9 @@ extension LogMessage {
     public static let all: [LogMessage] = [
         workerStarted, drainBegun, drainHurried, drainWaits, workerStopped, listening, loopStuck, settingRemark,
         settingsReloaded, settingsRefused, settingsNeedRestart, runtimeDirectoryMissing, instanceLockMissing,
-        jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced, outcomeUnknown, jobsTakenBack,
-        predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal, databaseUnreached,
+        jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
+        outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
+        databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

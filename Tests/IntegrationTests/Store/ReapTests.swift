@@ -121,6 +121,7 @@ import Testing
         let poison = try await database.insertJob(status: .processing, workerID: "dead", heartbeatAge: .seconds(200))
         let other = try await database.insertJob(status: .processing, workerID: "dead", heartbeatAge: .seconds(200))
         try await database.query("UPDATE public.jobs SET worker_deaths = 2 WHERE id = \(poison)")
+        try await store.register(.test(id: "new", instance: "a", machineID: "m"))
         let taken =
             if isSuccessor {
                 try await store.takeBackPredecessors(of: "new", instance: "a", machineID: "m", retry: RetryPolicy())
