@@ -92,7 +92,12 @@ public struct Daemon: Sendable {
         let figures = Figures(
             registry: metricRegistry, worker: worker, store: JobStore(pool: figuresPool), version: version,
             logger: logger)
-        try await serve(worker, figures, statsd, on: try addresses(directory))
+        do {
+            try await serve(worker, figures, statsd, on: try addresses(directory))
+        } catch {
+            await statsd?.stop()
+            throw error
+        }
         await statsd?.stop()
         await figuresPool.close()
         await client.shutdown()
@@ -151,6 +156,7 @@ public struct Daemon: Sendable {
                 },
                 logger: Logger(label: "lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })))
         group.value = serviceGroup
+        defer { leftOutLines?.tell(all: true) }
         do {
             try await serviceGroup.run()
         } catch let refusal as WorkerRefusal {
@@ -158,6 +164,7 @@ public struct Daemon: Sendable {
         } catch let error as ListenError {
             throw Failure.unavailable("\(error)")
         }
+        // Before the last line.
         leftOutLines?.tell(all: true)
         logger.log(.workerStopped, metadata: ["REASON": "\(reason.value)"])
     }

@@ -40,7 +40,15 @@ actor Figures {
         registry.setGauge(MetricCatalog.databaseConnected.name, snapshot.isConnected ? 1 : 0)
         registry.setGauge(MetricCatalog.buildInfo.name, labels: [("version", version)], 1)
         process.update(registry)
-        if snapshot.isConnected { await askDatabase() }
+        // What a worker knew before it lost its database must not speak for the others.
+        if snapshot.isConnected { await askDatabase() } else { forgetDatabase() }
+    }
+
+    private func forgetDatabase() {
+        askedAt = nil
+        for metric in [MetricCatalog.queueDepth, MetricCatalog.oldestDue, MetricCatalog.unserved] {
+            registry.replaceGauge(metric.name, [])
+        }
     }
 
     private func askDatabase() async {
@@ -70,6 +78,7 @@ actor Figures {
                 MetricCatalog.unserved.name,
                 byType.sorted { $0.key < $1.key }.map { ([("job_type", $0.key)], $0.value) })
         } catch {
+            forgetDatabase()
             logger.debug("the database can't be asked for figures", metadata: ["ERROR": "\(error)"])
         }
     }
@@ -79,6 +88,7 @@ extension Figures {
     /// Shows these from the start, as 0: an alert sees no increase in a figure that has just appeared.
     static func begin() {
         _ = Counter(label: MetricCatalog.statsdDropped.name)
+        _ = Counter(label: MetricCatalog.polls.name, dimensions: [("reason", "timer")])
         for level in Logger.Level.allCases {
             _ = Counter(label: MetricCatalog.suppressedLines.name, dimensions: [("level", level.rawValue)])
         }

@@ -18,13 +18,38 @@ extension UnderSystemd {
                 try await sandbox.bash("dpkg-query -W -f '${Version} ${Status}' jobworker")
                     == "\(BuiltPackage.laterVersion) install ok installed")
             for (unit, process) in [("jobworker", before), ("jobworker@mail", beforeMail)] {
-                #expect(try await sandbox.property("ActiveState", of: unit) == "active")
-                #expect(try await sandbox.property("MainPID", of: unit) != process)
+                try await eventually("\(unit) runs anew") {
+                    let (state, now) = (
+                        try await sandbox.property("ActiveState", of: unit),
+                        try await sandbox.property("MainPID", of: unit)
+                    )
+                    return state == "active" && now != process && now != "0"
+                }
             }
             #expect(await sandbox.run(["systemctl", "is-enabled", "jobworker"]).output == "enabled\n")
             try await database.waitUntil(400, "status = 'completed'")
             #expect(try await database.count("attempts <> 1 OR worker_deaths <> 0 OR lease_open") == 0)
             #expect(try await database.jobsCompletedTwice() == 0)
+        }
+
+        @Test func `an upgrade waits for no worker whose database is away`() async throws {
+            let machine = try await WorkerMachine.prepared()
+            let sandbox = machine.sandbox
+            try await machine.start()
+            let before = try await sandbox.property("MainPID", of: "jobworker")
+            try await machine.postgres("stop")
+            try await machine.install(BuiltPackage.laterVersion)
+            try await eventually("the worker is started anew, and waits") {
+                let (state, now) = (
+                    try await sandbox.property("ActiveState", of: "jobworker"),
+                    try await sandbox.property("MainPID", of: "jobworker")
+                )
+                return state == "activating" && now != before && now != "0"
+            }
+            try await machine.postgres("start")
+            try await eventually("the worker is ready") {
+                try await sandbox.property("ActiveState", of: "jobworker") == "active"
+            }
         }
 
         @Test func `a worker that doesn't run isn't started by an upgrade, and a migration only if it is enabled`()

@@ -16,15 +16,15 @@ extension UnderSystemd {
             try await sandbox.bash(
                 """
                 systemd-run --quiet --unit=standin /usr/local/bin/apollo-standin --port 8090
-                cat >/root/receive <<'PYTHON'
+                cat >/tmp/receive <<'PYTHON'
                 import socket
                 receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 receiver.bind(("127.0.0.1", 8125))
-                with open("/root/figures", "ab", 0) as figures:
+                with open("/tmp/figures", "ab", 0) as figures:
                     while True:
                         figures.write(receiver.recv(65535) + b"\\n")
                 PYTHON
-                systemd-run --quiet --unit=figures /usr/bin/python3 /root/receive
+                systemd-run --quiet --unit=figures /usr/bin/python3 /tmp/receive
                 umask 077
                 jobworker keys generate >/etc/credstore/jobworker.worker_encryption_keys
                 echo '\(Self.token)' >/etc/credstore/jobworker.worker_secret_token
@@ -48,7 +48,7 @@ extension UnderSystemd {
                 "curl -sS --max-time 30 -H 'Authorization: Bearer \(Self.token)' http://127.0.0.1:8091/metrics")
             #expect(figures.contains(#"jobworker_apollo_requests_total{status="200"} 1"#))
             try await eventually("figures arrive at the DogStatsD server") {
-                try await sandbox.bash("cat /root/figures").contains("jobworker.jobs:1|c|")
+                try await sandbox.bash("cat /tmp/figures").contains("jobworker.jobs:1|c|")
             }
             try await machine.stop()
             #expect(try await sandbox.property("Result", of: "jobworker") == "success")

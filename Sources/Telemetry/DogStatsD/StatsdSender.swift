@@ -18,7 +18,6 @@ public final class StatsdSender: Sendable {
         var outbox: StatsdOutbox
         var isStopped = false
         var hasEnded = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
     private let destination: StatsdDestination
@@ -94,14 +93,14 @@ public final class StatsdSender: Sendable {
     }
 
     /// Sends what has come until now, and ends the thread.
-    public func stop() async {
-        await withCheckedContinuation { continuation in
-            let hasEnded = state.withLock { state in
-                state.isStopped = true
-                if !state.hasEnded { state.waiting.append(continuation) }
-                return state.hasEnded
-            }
-            if hasEnded { continuation.resume() } else { wake() }
+    ///
+    /// - Parameter limit: Longest wait for that. The thread may be waiting for a name server, which nothing ends.
+    public func stop(within limit: Duration = .seconds(1)) async {
+        state.withLock { $0.isStopped = true }
+        wake()
+        let deadline = ContinuousClock.now + limit
+        while !state.withLock({ $0.hasEnded }), ContinuousClock.now < deadline, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(5))
         }
     }
 
@@ -141,12 +140,7 @@ public final class StatsdSender: Sendable {
             if batch.isEmpty { wait(until: begunAt.map { max($0 + interval, way.pausedUntil) }) }
         }
         if way.descriptor >= 0 { close(way.descriptor) }
-        let waiting = state.withLock { state in
-            state.hasEnded = true
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume() }
+        state.withLock { $0.hasEnded = true }
     }
 
     private func wait(until moment: ContinuousClock.Instant?) {
@@ -159,7 +153,7 @@ public final class StatsdSender: Sendable {
 
     /// - Returns: Whether the system took it.
     private func send(_ datagram: [UInt8], by way: inout Way) -> Bool {
-        // The rest of a batch whose first datagram found nobody; at the end of the process it is tried all the same.
+        // The rest of a batch whose first datagram found nobody.
         guard way.pausedUntil <= .now || !way.isLost || way.descriptor >= 0 else { return false }
         if way.descriptor >= 0, way.openedAt + StatsdSender.socketAgeMax < .now { shut(&way) }
         // A server that was started anew needs a new socket: hence twice.

@@ -106,6 +106,7 @@ import Testing
         try await daemon.waitUntilReady()
         try await database.insertJob("sleep", payload: "{\"seconds\": 600}")
         #expect(await daemon.notify.wait(within: .seconds(60)) { $0.hasPrefix("STATUS=Working: 1 of 5") } != nil)
+        #expect(try await daemon.request("GET", "/metrics").body.contains("\njobworker_queue_depth{"))
         proxy.set(.refuse)
         proxy.cut()
         #expect(
@@ -116,6 +117,10 @@ import Testing
         // Short of the time after which its jobs are others', it is degraded, and no more than that.
         #expect(try await daemon.request("GET", "/health").status == 200)
         #expect(try await daemon.request("GET", "/healthz").status == 200)
+        // What it knew of the queues speaks for nobody any more.
+        let figures = try await daemon.request("GET", "/metrics").body
+        #expect(figures.contains("\njobworker_database_connected 0\n"))
+        #expect(!figures.contains("\njobworker_queue_depth{") && !figures.contains("\njobworker_oldest_due_seconds{"))
         let (attempts, since) = (proxy.attempts, ContinuousClock.now)
         try await eventually("it tries again") { proxy.attempts >= attempts + 5 }
         let span = (ContinuousClock.now - since).seconds
