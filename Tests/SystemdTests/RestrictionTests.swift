@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Support
 import Testing
 
@@ -52,6 +53,36 @@ extension UnderSystemd {
             }
             try await machine.stop()
             #expect(try await sandbox.property("Result", of: "jobworker") == "success")
+        }
+
+        /// As the unit's user, who is nobody special: the servers that the tests start are then under the same restrictions.
+        @Test func `the whole end-to-end suite passes under the restrictions of the unit`() async throws {
+            let project = Sandbox.project
+            if ["/root/", "/home/"].contains(where: project.hasPrefix) {
+                try Test.cancel("the sources lie where the unit can't look: \(project)")
+            }
+            let sandbox = try #require(Sandbox.current)
+            for library in try await BuiltPackage.hiddenLibraries() {
+                try await sandbox.copy(library, to: "/usr/local/lib/")
+            }
+            try await sandbox.bash("ldconfig; useradd --system jobworker")
+            let unit = try String(contentsOfFile: project + "/systemd/jobworker.service", encoding: .utf8)
+            let lines = unit.split(separator: "\n").filter { !$0.hasPrefix("#") }
+            let first = try #require(lines.firstIndex { $0.hasPrefix("UMask=") })
+            let last = try #require(lines.firstIndex { $0.hasPrefix("SystemCallErrorNumber=") })
+            let restrictions = lines[first...last].flatMap { ["-p", String($0)] }
+            #expect(restrictions.count > 50)
+            let program = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+            let (status, output) = await sandbox.run(
+                [
+                    "systemd-run", "--quiet", "--wait", "--pipe", "--collect", "-p", "User=jobworker", "-p",
+                    "WorkingDirectory=\(project)", "-p", "BindReadOnlyPaths=\(project)",
+                ] + restrictions + [
+                    program, "--filter", #"^EndToEndTests\."#, "--testing-library", "swift-testing",
+                ])
+            let wrong = output.split(separator: "\n").filter { $0.hasPrefix("✘") }.joined(separator: "\n")
+            #expect(status == 0, "\(wrong)")
+            #expect(output.contains(/✔ Test run with \d{2,} tests/), "\(output.suffix(1000))")
         }
     }
 }

@@ -48,7 +48,9 @@ final class Sandbox: Sendable {
                 sleep infinity & idle=$!
                 wait
                 """, script, name,
-            ])
+            ],
+            // Also where the project lies under a folder that a sandbox has of its own, as /tmp.
+            environment: ["SANDBOX_BIND": project])
         var output: [Substring] = []
         for await line in holder.lines {
             let words = line.split(separator: " ")
