@@ -58,7 +58,7 @@ extension UnderSystemd {
         /// As the unit's user, who is nobody special: the servers that the tests start are then under the same restrictions.
         @Test func `the whole end-to-end suite passes under the restrictions of the unit`() async throws {
             let project = Sandbox.project
-            if ["/root/", "/home/"].contains(where: project.hasPrefix) {
+            if ["root", "home"].contains(project.split(separator: "/").first) {
                 try Test.cancel("the sources lie where the unit can't look: \(project)")
             }
             let sandbox = try #require(Sandbox.current)
