@@ -132,7 +132,9 @@ extension JobStore {
                       AND (jobs.worker_deaths = 0 OR \(request.takesSuspect))
                       -- An earlier run of it, cancelled and then retried, may not have ended yet.
                       AND (NOT jobs.lease_open OR jobs.worker_heartbeat_at < now() - \(request.staleAfter))
-                    ORDER BY coalesce(jobs.priority, 0) DESC,
+                    -- The queue is one and the same here; but without it a role under row policies gets all due rows
+                    -- sorted, as the planner doesn't see then that the index has them in order.
+                    ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC,
                              greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id
                     LIMIT wanted.free
                     FOR UPDATE OF jobs SKIP LOCKED

@@ -28,6 +28,8 @@ import Testing
         let kind: String
         let relation: String?
         let index: String?
+        /// Whether all that it finds is sorted before the first row is locked.
+        var isSorted = false
     }
 
     private func scans(in plan: JSONValue) -> [Scan] {
@@ -36,6 +38,9 @@ import Testing
             found.append(Scan(kind: kind, relation: plan["Relation Name"]?.string, index: plan["Index Name"]?.string))
         }
         for child in plan["Plans"]?.array ?? [] { found += scans(in: child) }
+        if plan["Node Type"]?.string == "LockRows", plan["Plans"]?.array?.first?["Node Type"]?.string == "Sort" {
+            for place in found.indices { found[place].isSorted = true }
+        }
         return found
     }
 
@@ -83,6 +88,10 @@ import Testing
             #expect(!ofJobs.contains { $0.kind == "Seq Scan" }, "\(name) reads the whole table")
         }
         #expect(plans["jobworker:claim"]?.contains { $0.index == "jobs_due" } == true)
+        for name in ["claim", "poll"] {
+            let isSorted = plans["jobworker:\(name)"]?.contains { $0.index == "jobs_due" && $0.isSorted }
+            #expect(isSorted == false, "\(name) reads all due jobs and sorts them")
+        }
         #expect(plans["jobworker:reap"]?.contains { $0.index == "jobs_processing" } == true)
         for name in ["heartbeat", "complete", "settle"] {
             // By the ids, or by way of the few jobs that run.
