@@ -45,7 +45,6 @@ actor Figures {
     }
 
     private func forgetDatabase() {
-        askedAt = nil
         for metric in [MetricCatalog.queueDepth, MetricCatalog.oldestDue, MetricCatalog.unserved] {
             registry.replaceGauge(metric.name, [])
         }

@@ -92,6 +92,17 @@ extension Logger {
     package static var silent: Logger { Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }) }
 }
 
+/// Waits until something is true that nobody tells.
+package func eventually(
+    _ what: String, atMost limit: Duration = .seconds(60), _ condition: () async throws -> Bool
+) async throws {
+    let deadline = ContinuousClock.now + limit
+    while try await !condition() {
+        guard ContinuousClock.now < deadline else { throw NeverTrue(condition: what) }
+        try await Task.sleep(for: .milliseconds(10))
+    }
+}
+
 package struct NeverTrue: Error, CustomStringConvertible {
     package let condition: String
 

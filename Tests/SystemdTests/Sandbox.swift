@@ -106,14 +106,3 @@ final class Sandbox: Sendable {
         try await bash("journalctl -u \(unit) -o cat --no-pager \(options)")
     }
 }
-
-/// Waits until something is true that nobody tells.
-func eventually(
-    _ what: String, atMost limit: Duration = .seconds(60), _ condition: () async throws -> Bool
-) async throws {
-    let deadline = ContinuousClock.now + limit
-    while try await !condition() {
-        guard ContinuousClock.now < deadline else { throw NeverTrue(condition: what) }
-        try await Task.sleep(for: .milliseconds(20))
-    }
-}

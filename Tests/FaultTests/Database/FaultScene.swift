@@ -79,17 +79,6 @@ final class Ledger: Sendable {
     }
 }
 
-/// Waits until something outside of the database holds.
-func eventually(
-    _ what: String, atMost limit: Duration = .seconds(60), _ condition: () async throws -> Bool
-) async throws {
-    let deadline = ContinuousClock.now + limit
-    while try await !condition() {
-        guard ContinuousClock.now < deadline else { throw NeverTrue(condition: what) }
-        try await Task.sleep(for: .milliseconds(10))
-    }
-}
-
 /// Memory of a process that is in use now, in bytes.
 func residentMemory(of process: Int32) -> Int {
     let text = (try? String(contentsOfFile: "/proc/\(process)/statm", encoding: .utf8)) ?? ""

@@ -9,22 +9,30 @@ import Testing
 /// A worker whose database goes away, on a server of its own.
 extension ProcessFaults {
     @Suite struct OutageStopTests {
-        @Test func `a worker that is stopped while its database is down ends, and says why`() async throws {
+        /// A server that the test may stop, with the schema and one job.
+        private func ownServer(
+            isDurable: Bool, job: String, payload: String
+        ) async throws -> (server: PrivatePostgres, settings: ConnectionSettings) {
             var options = PrivatePostgres.Options()
-            options.isDurable = false
+            options.isDurable = isDurable
             options.isTemporary = true
             let server = try await PrivatePostgres.start(
                 in: "/tmp/jobworker-outage-\(getpid())-\(UInt32.random(in: .min ... .max))", options: options)
             let settings = ConnectionSettings(connectionString: server.connectionString(), applicationName: "test")
             _ = try await Migrator(settings: settings).migrate()
             let connection = try await Connection.open(settings)
+            let workspace = TestDatabase.workspace.text
             try await connection.runScript(
                 """
-                INSERT INTO public.workspaces (id, name, slug) VALUES ('\(TestDatabase.workspace.text)', 'Test', 'test');
-                INSERT INTO public.jobs (workspace_id, job_type, payload)
-                VALUES ('\(TestDatabase.workspace.text)', 'sleep', '{"seconds": 600}');
+                INSERT INTO public.workspaces (id, name, slug) VALUES ('\(workspace)', 'Test', 'test');
+                INSERT INTO public.jobs (workspace_id, job_type, payload) VALUES ('\(workspace)', '\(job)', '\(payload)');
                 """)
             await connection.close()
+            return (server, settings)
+        }
+
+        @Test func `a worker that is stopped while its database is down ends, and says why`() async throws {
+            let (server, settings) = try await ownServer(isDurable: false, job: "sleep", payload: #"{"seconds": 600}"#)
             let worker = try RunningDaemon(
                 database: server.connectionString(),
                 environment: ["WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1", "WATCHDOG_USEC": "1000000"])
@@ -59,21 +67,7 @@ extension ProcessFaults {
         }
 
         @Test func `an outcome waits for a database that is down, and is stored once it is back`() async throws {
-            var options = PrivatePostgres.Options()
-            options.isDurable = true
-            options.isTemporary = true
-            let server = try await PrivatePostgres.start(
-                in: "/tmp/jobworker-outage-\(getpid())-\(UInt32.random(in: .min ... .max))", options: options)
-            let settings = ConnectionSettings(connectionString: server.connectionString(), applicationName: "test")
-            _ = try await Migrator(settings: settings).migrate()
-            let connection = try await Connection.open(settings)
-            try await connection.runScript(
-                """
-                INSERT INTO public.workspaces (id, name, slug) VALUES ('\(TestDatabase.workspace.text)', 'Test', 'test');
-                INSERT INTO public.jobs (workspace_id, job_type, payload)
-                VALUES ('\(TestDatabase.workspace.text)', 'gated', '{}');
-                """)
-            await connection.close()
+            let (server, settings) = try await ownServer(isDurable: true, job: "gated", payload: #"{}"#)
             let (started, release) = (Gate(), Gate())
             let runs = Counter<String>()
             var registry = ProcessorRegistry()
