@@ -60,16 +60,6 @@ extension Bool: PostgresCodable {
     }
 }
 
-extension UUID: PostgresCodable {
-    public static var postgresType: UInt32 { 2950 }
-    public static var postgresArrayType: UInt32 { 2951 }
-    public var postgresText: String { text }
-    public init?(postgresText: String) { self.init(uuidString: postgresText) }
-
-    /// Lower case, as PostgreSQL and the application's addresses write it.
-    public var text: String { uuidString.lowercased() }
-}
-
 extension Timestamp: PostgresCodable {
     public static var postgresType: UInt32 { 1184 }
     public static var postgresArrayType: UInt32 { 1185 }

@@ -12,6 +12,9 @@ package struct Claim: Sendable, Hashable {
         self.jobID = jobID
         self.token = token
     }
+
+    /// By the token alone, which never repeats.
+    package func hash(into hasher: inout Hasher) { hasher.combine(token) }
 }
 
 /// How a claim stands, as a statement that named it found.

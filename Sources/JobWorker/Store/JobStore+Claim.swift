@@ -1,4 +1,4 @@
-import FoundationEssentials
+package import FoundationEssentials
 package import Postgres
 
 /// What a worker asks for in one look at the queue.
@@ -14,9 +14,41 @@ package struct ClaimRequest: Sendable {
         }
     }
 
+    /// One priority of one queue, and how far its due jobs were seen already.
+    package struct Lane: Sendable {
+        package let queue: String
+        package let priority: Int
+        /// Nothing that comes before it is looked at; `nil` for all.
+        package let from: Place?
+
+        package init(queue: String, priority: Int, from: Place?) {
+            self.queue = queue
+            self.priority = priority
+            self.from = from
+        }
+    }
+
+    /// A job's place within its lane.
+    package struct Place: Sendable, Hashable, Comparable {
+        package let due: Timestamp
+        /// The least of all where it is about the time alone.
+        package let id: UUID
+
+        package init(due: Timestamp, id: UUID = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))) {
+            self.due = due
+            self.id = id
+        }
+
+        package static func < (left: Place, right: Place) -> Bool {
+            (left.due, left.id) < (right.due, right.id)
+        }
+    }
+
     package var workerID: String
     package var jobTypes: [String]
     package var queues: [QueueShare]
+    /// Where to look; `nil` for everywhere, which has to be found out first.
+    package var lanes: [Lane]?
     /// Free slots in all; 0 claims nothing.
     package var limit: Int
     /// Whether a job whose worker died may be among them.
@@ -26,12 +58,13 @@ package struct ClaimRequest: Sendable {
     package var payloadLimit = 1 << 20
 
     package init(
-        workerID: String, jobTypes: [String], queues: [QueueShare], limit: Int, takesSuspect: Bool,
-        staleAfter: Duration
+        workerID: String, jobTypes: [String], queues: [QueueShare], lanes: [Lane]? = nil, limit: Int,
+        takesSuspect: Bool, staleAfter: Duration
     ) {
         self.workerID = workerID
         self.jobTypes = jobTypes
         self.queues = queues
+        self.lanes = lanes
         self.limit = limit
         self.takesSuspect = takesSuspect
         self.staleAfter = staleAfter
@@ -41,6 +74,8 @@ package struct ClaimRequest: Sendable {
 /// What the timer's look found.
 package struct PollAnswer: Sendable {
     package let claimed: [ClaimedJob]
+    /// Those that hold pending jobs, due or not, as they were before the claim.
+    package let lanes: [ClaimRequest.Lane]
     package let takenBack: TakenBack
     package var reaped: Int { takenBack.count }
     package let now: Timestamp
@@ -54,7 +89,7 @@ extension JobStore {
     /// would read the whole table.
     /// - Returns: What is claimed, in the order in which it is to start. All of it must run.
     package func claim(_ request: ClaimRequest) async throws(PostgresError) -> [ClaimedJob] {
-        guard request.limit > 0, !request.jobTypes.isEmpty else { return [] }
+        guard request.limit > 0, !request.jobTypes.isEmpty, request.lanes?.isEmpty != true else { return [] }
         let rows = try await pool.query(
             """
             /* jobworker:claim */
@@ -66,17 +101,28 @@ extension JobStore {
 
     /// The timer's look at the queue, all in one statement: says that this worker lives, takes back
     /// jobs whose worker fell silent, and claims.
+    /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
     package func poll(
-        _ request: ClaimRequest, presence: WorkerPresence, reaping: ReapRequest
+        _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
     ) async throws(PostgresError) -> PollAnswer {
+        let attending = attention.map { attention in
+            """
+            attending AS (
+                \(attention.insertion)
+            ),
+            """ as Fragment
+        } ?? ""
         let rows = try await pool.query(
             """
             /* jobworker:poll */
             WITH RECURSIVE \(presence.beating),
+            \(attending)
             \(takingBack(reaping)),
             \(claiming(request))
             SELECT taken.reaped, taken.poisoned, clock_timestamp() AS database_time,
-                   pg_postmaster_start_time() AS server_started_at, claimed_jobs.*
+                   pg_postmaster_start_time() AS server_started_at,
+                   ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
+                   ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities, claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
@@ -84,72 +130,68 @@ extension JobStore {
             throw PostgresError(.malformed, operation: "jobworker:poll", message: "the statement gave no row")
         }
         let isEmpty = try first.decodeIfPresent("id", as: UUID.self) == nil
+        let lanes = zip(
+            try first.decode("lane_queues", as: [String].self), try first.decode("lane_priorities", as: [Int].self))
         return PollAnswer(
-            claimed: isEmpty ? [] : try JobStore.claimedJobs(rows), takenBack: try TakenBack(first),
-            now: try first.decode("database_time"),
+            claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
+            lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
+            takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"))
     }
 
-    /// The tables `every_queue`, `wanted`, `due`, `picked`, `claimed`, `claimed_jobs` of a claim.
-    private func claiming(_ request: ClaimRequest) -> Fragment {
+    /// The tables `wanted`, `lanes`, `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need.
+    func claiming(_ request: ClaimRequest) -> Fragment {
         let named = request.queues.filter { $0.name != "*" }
         let others = request.queues.first { $0.name == "*" }?.free ?? 0
+        let logsStart = loggedLevels.contains("debug")
         return """
-            -- The queues that hold anything, one index probe each; only where '*' is served.
-            every_queue (name) AS (
-                (SELECT coalesce(job_queue, 'default') FROM public.jobs
-                 WHERE status = 'pending' AND \(others) > 0
-                 ORDER BY coalesce(job_queue, 'default') LIMIT 1)
-                UNION ALL
-                SELECT (SELECT coalesce(job_queue, 'default') FROM public.jobs
-                        WHERE status = 'pending' AND coalesce(job_queue, 'default') > every_queue.name
-                        ORDER BY coalesce(job_queue, 'default') LIMIT 1)
-                FROM every_queue WHERE every_queue.name IS NOT NULL
-            ),
-            wanted (name, free, is_other) AS (
-                SELECT shares.name, least(shares.free, \(request.limit)), shares.is_other
-                FROM (
-                    SELECT given.*, false FROM unnest(\(named.map(\.name)), \(named.map(\.free))) AS given
-                    UNION ALL
-                    SELECT every_queue.name, \(others), true FROM every_queue
-                    WHERE every_queue.name IS NOT NULL AND every_queue.name <> ALL (\(named.map(\.name)))
-                ) AS shares (name, free, is_other)
+            \(JobStore.lanes(request, named: named, others: others)),
+            wanted AS (
+                SELECT shares.name, shares.is_other, least(shares.free, \(request.limit)) AS free
+                FROM shares
                 WHERE NOT EXISTS (SELECT FROM public.job_queues
                                   WHERE job_queues.name = shares.name AND job_queues.paused_at IS NOT NULL)
             ),
             due AS MATERIALIZED (
                 SELECT candidate.* FROM wanted CROSS JOIN LATERAL (
-                    SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, wanted.is_other,
-                           coalesce(jobs.priority, 0) AS urgency,
-                           greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
-                    FROM public.jobs
-                    WHERE jobs.status = 'pending'
-                      AND coalesce(jobs.job_queue, 'default') = wanted.name
-                      AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) <= now()
-                      AND jobs.job_type = ANY (\(request.jobTypes))
-                      AND coalesce(jobs.attempts, 0) < coalesce(jobs.max_attempts, 5)
-                      AND jobs.workspace_id IS NOT NULL
-                      AND (jobs.worker_deaths = 0 OR \(request.takesSuspect))
-                      -- An earlier run of it, cancelled and then retried, may not have ended yet.
-                      AND (NOT jobs.lease_open OR jobs.worker_heartbeat_at < now() - \(request.staleAfter))
-                    -- The queue is one and the same here; but without it a role under row policies gets all due rows
-                    -- sorted, as the planner doesn't see then that the index has them in order.
-                    ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC,
-                             greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id
+                    SELECT found.* FROM (
+                        SELECT lanes.urgency, lanes.due_from, lanes.id_from FROM lanes
+                        WHERE lanes.queue = wanted.name ORDER BY lanes.urgency DESC
+                    ) AS lane
+                    -- A nested loop in the lanes' order, which LIMIT ends: no row is locked that isn't taken. Jobs not due
+                    -- yet lie behind the due ones of their lane, so nobody walks past them.
+                    CROSS JOIN LATERAL (
+                        SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, wanted.is_other, lane.urgency,
+                               greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+                        FROM public.jobs
+                        WHERE jobs.status = 'pending'
+                          AND coalesce(jobs.job_queue, 'default') = wanted.name
+                          AND coalesce(jobs.priority, 0) = lane.urgency
+                          AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) <= now()
+                          AND (greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id)
+                              >= (lane.due_from, lane.id_from)
+                          AND jobs.job_type = ANY (\(request.jobTypes))
+                          AND coalesce(jobs.attempts, 0) < coalesce(jobs.max_attempts, 5)
+                          AND jobs.workspace_id IS NOT NULL
+                          AND (jobs.worker_deaths = 0 OR \(request.takesSuspect))
+                          -- An earlier run of it, cancelled and then retried, may not have ended yet.
+                          AND (NOT jobs.lease_open OR jobs.worker_heartbeat_at < now() - \(request.staleAfter))
+                        -- Queue and priority are one and the same here; but without them a role under row policies gets
+                        -- all due rows sorted, as the planner doesn't see then that the index has them in order.
+                        ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC,
+                                 greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id
+                        LIMIT wanted.free
+                        FOR UPDATE OF jobs SKIP LOCKED
+                    ) AS found
                     LIMIT wanted.free
-                    FOR UPDATE OF jobs SKIP LOCKED
                 ) AS candidate
             ),
             picked AS MATERIALIZED (
-                SELECT ranked.* FROM (
-                    SELECT due.*, row_number() OVER (PARTITION BY is_suspect ORDER BY urgency DESC, due_at, id) AS place,
-                           row_number() OVER (PARTITION BY is_other ORDER BY urgency DESC, due_at, id) AS other_place
-                    FROM due
-                ) AS ranked
+                SELECT due.* FROM due
                 -- One suspect at a time: if this process dies too, it is the culprit.
-                WHERE (NOT is_suspect OR place = 1)
-                  -- The queues behind '*' share one cap.
-                  AND (NOT is_other OR other_place <= \(others))
+                WHERE (NOT is_suspect
+                       OR id = (SELECT id FROM due WHERE is_suspect ORDER BY urgency DESC, due_at, id LIMIT 1))
+                  \(JobStore.othersCap(request, others: others))
                 ORDER BY urgency DESC, due_at, id
                 LIMIT \(request.limit)
             ),
@@ -166,19 +208,91 @@ extension JobStore {
                     CASE WHEN octet_length(payload::text) <= \(request.payloadLimit) THEN payload::text END AS payload,
                     octet_length(payload::text) AS payload_bytes, worker_id
             ),
-            claim_rows AS (
-                INSERT INTO public.job_logs (job_id, log_level, message, metadata)
-                SELECT id, 'debug', format('Attempt %s of %s started', attempts, max_attempts),
-                       jsonb_build_object('attempt', attempts, 'worker_id', worker_id)
-                FROM claimed WHERE 'debug' = ANY (\(loggedLevels))
-            ),
+            \(logsStart ? JobStore.startRows : "")
             claimed_jobs AS (
                 SELECT claimed.*, picked.due_at, picked.is_suspect FROM claimed JOIN picked USING (id)
             )
             """
     }
 
-    private static func claimedJobs(_ rows: Rows) throws(PostgresError) -> [ClaimedJob] {
+    private static let startRows: Fragment = """
+        claim_rows AS (
+            INSERT INTO public.job_logs (job_id, log_level, message, metadata)
+            SELECT id, 'debug', format('Attempt %s of %s started', attempts, max_attempts),
+                   jsonb_build_object('attempt', attempts, 'worker_id', worker_id)
+            FROM claimed
+        ),
+        """
+
+    /// The tables `shares`: the queues to look at, each with its free slots; and `lanes`: their priorities.
+    private static func lanes(_ request: ClaimRequest, named: [ClaimRequest.QueueShare], others: Int) -> Fragment {
+        if let lanes = request.lanes {
+            let free = Dictionary(named.map { ($0.name, $0.free) }) { first, _ in first }
+            let queues = Set(lanes.map(\.queue)).sorted()
+            return """
+                shares (name, free, is_other) AS (
+                    SELECT * FROM unnest(\(queues), \(queues.map { free[$0] ?? others }), \(queues.map { free[$0] == nil }))
+                ),
+                lanes AS (
+                    SELECT given.queue, given.urgency, coalesce(given.due_from, '-infinity') AS due_from,
+                           coalesce(given.id_from, '00000000-0000-0000-0000-000000000000') AS id_from
+                    FROM unnest(\(lanes.map(\.queue)), \(lanes.map(\.priority)),
+                                \(NullableArray(lanes.map(\.from?.due))), \(NullableArray(lanes.map(\.from?.id))))
+                        AS given (queue, urgency, due_from, id_from)
+                )
+                """
+        }
+        return """
+            -- The queues that hold anything, one index probe each; only where '*' is served.
+            every_queue (name) AS (
+                (SELECT coalesce(job_queue, 'default') FROM public.jobs
+                 WHERE status = 'pending' AND \(others) > 0
+                 ORDER BY coalesce(job_queue, 'default') LIMIT 1)
+                UNION ALL
+                SELECT (SELECT coalesce(job_queue, 'default') FROM public.jobs
+                        WHERE status = 'pending' AND coalesce(job_queue, 'default') > every_queue.name
+                        ORDER BY coalesce(job_queue, 'default') LIMIT 1)
+                FROM every_queue WHERE every_queue.name IS NOT NULL
+            ),
+            shares (name, free, is_other) AS (
+                SELECT given.*, false FROM unnest(\(named.map(\.name)), \(named.map(\.free))) AS given
+                UNION ALL
+                SELECT every_queue.name, \(others), true FROM every_queue
+                WHERE every_queue.name IS NOT NULL AND every_queue.name <> ALL (\(named.map(\.name)))
+            ),
+            -- The priorities of each that hold anything, one index probe each.
+            every_lane (queue, urgency) AS (
+                SELECT shares.name,
+                       (SELECT coalesce(jobs.priority, 0) FROM public.jobs
+                        WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = shares.name
+                        ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC LIMIT 1)
+                FROM shares
+                UNION ALL
+                SELECT every_lane.queue,
+                       (SELECT coalesce(jobs.priority, 0) FROM public.jobs
+                        WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = every_lane.queue
+                          AND coalesce(jobs.priority, 0) < every_lane.urgency
+                        ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC LIMIT 1)
+                FROM every_lane WHERE every_lane.urgency IS NOT NULL
+            ),
+            lanes AS (
+                SELECT queue, urgency, '-infinity'::timestamptz AS due_from,
+                       '00000000-0000-0000-0000-000000000000'::uuid AS id_from
+                FROM every_lane WHERE urgency IS NOT NULL
+            )
+            """
+    }
+
+    /// The queues behind '*' share one cap.
+    private static func othersCap(_ request: ClaimRequest, others: Int) -> Fragment {
+        guard others < request.limit else { return "" }
+        return """
+            AND (NOT is_other OR id = ANY (ARRAY(
+                SELECT id FROM due WHERE is_other ORDER BY urgency DESC, due_at, id LIMIT \(others))))
+            """
+    }
+
+    static func claimedJobs(_ rows: some Collection<Row>) throws(PostgresError) -> [ClaimedJob] {
         var claimed: [ClaimedJob] = []
         claimed.reserveCapacity(rows.count)
         for row in rows {

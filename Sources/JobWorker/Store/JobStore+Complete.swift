@@ -1,8 +1,9 @@
 package import Postgres
 
 extension JobStore {
-    /// Stores that these attempts succeeded, with their results.
+    /// Stores that these attempts succeeded, with their results, whatever else happens to their rows.
     ///
+    /// The slow way, which passes over locked rows; see `exchange` for the usual one.
     /// - Returns: The claims whose completion is stored, by this call or by an earlier one whose answer
     ///   was lost. The others were not ours any more, or somebody has locked their rows: see `openClaims`.
     /// - Throws: `PostgresError`; where the server refused, one of the results can't be stored.
@@ -11,7 +12,7 @@ extension JobStore {
     ) async throws(PostgresError) -> Set<Claim> {
         let rows = try await pool.query(
             """
-            /* jobworker:complete */
+            /* jobworker:complete_unlocked */
             WITH given AS (
                 SELECT * FROM unnest(
                     \(completions.map(\.claim.jobID)), \(completions.map(\.claim.token)),
@@ -34,13 +35,9 @@ extension JobStore {
                 RETURNING jobs.id, jobs.lease_token, jobs.attempts, jobs.worker_id,
                     jobs.completed_at - jobs.started_at AS duration
             ),
-            completed_rows AS (
-                INSERT INTO public.job_logs (job_id, log_level, message, metadata)
-                SELECT id, 'info', format('Completed in %s s', round(extract(epoch FROM duration), 3)),
-                       jsonb_build_object('attempt', attempts, 'worker_id', worker_id)
-                FROM completed WHERE 'info' = ANY (\(loggedLevels))
-            )
-            SELECT id, lease_token FROM completed
+            \(loggedLevels.contains("info") ? JobStore.completedRows : "")
+            stored AS (SELECT id, lease_token FROM completed)
+            SELECT id, lease_token FROM stored
             UNION ALL
             -- Stored before, by the same claim: the statement was sent twice.
             SELECT jobs.id, jobs.lease_token FROM given

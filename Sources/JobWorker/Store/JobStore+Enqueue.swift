@@ -35,32 +35,32 @@ extension JobStore {
         let rows = try await pool.query(
             """
             /* jobworker:enqueue */
-            WITH given AS (
-                SELECT * FROM unnest(
-                    \(jobs.map(\.id)), \(jobs.map(\.workspaceID)), \(jobs.map(\.type)), \(jobs.map(\.queue)),
-                    \(jobs.map(\.payload)), \(jobs.map(\.priority.rawValue)),
-                    \(NullableArray(jobs.map(\.scheduledFor))), \(jobs.map(\.maxAttempts)),
-                    \(NullableArray(jobs.map { $0.timeout.map { Int($0.components.seconds) } })),
-                    \(NullableArray(jobs.map(\.uniqueKey))), \(NullableArray(jobs.map(\.createdBy))))
-                    AS given (id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
-                              max_attempts, timeout_seconds, unique_key, created_by)
-            ),
-            added AS (
-                INSERT INTO public.jobs (id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
-                                         max_attempts, timeout_seconds, unique_key, created_by)
-                SELECT id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
-                       max_attempts, timeout_seconds, unique_key, created_by
-                FROM given
-                ON CONFLICT DO NOTHING
-                RETURNING id
-            )
-            SELECT id FROM added
-            UNION
-            -- Ours, from an earlier call whose answer was lost.
-            SELECT jobs.id FROM given JOIN public.jobs ON jobs.id = given.id AND jobs.workspace_id = given.workspace_id
+            INSERT INTO public.jobs (id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
+                                     max_attempts, timeout_seconds, unique_key, created_by)
+            SELECT * FROM unnest(
+                \(jobs.map(\.id)), \(jobs.map(\.workspaceID)), \(jobs.map(\.type)), \(jobs.map(\.queue)),
+                \(jobs.map(\.payload)), \(jobs.map(\.priority.rawValue)),
+                \(NullableArray(jobs.map(\.scheduledFor))), \(jobs.map(\.maxAttempts)),
+                \(NullableArray(jobs.map { $0.timeout.map { Int($0.components.seconds) } })),
+                \(NullableArray(jobs.map(\.uniqueKey))), \(NullableArray(jobs.map(\.createdBy))))
+            ON CONFLICT DO NOTHING
+            RETURNING id
             """)
         var added: [UUID: EnqueuedJob] = [:]
         for row in rows {
+            let id = try row.decode("id", as: UUID.self)
+            added[id] = EnqueuedJob(id: id, isDuplicate: false)
+        }
+        if added.count == jobs.count { return added }
+        // Ours, from an earlier call whose answer was lost.
+        let missing = jobs.filter { added[$0.id] == nil }
+        let earlier = try await pool.query(
+            """
+            /* jobworker:enqueue.earlier */
+            SELECT jobs.id FROM unnest(\(missing.map(\.id)), \(missing.map(\.workspaceID))) AS given (id, workspace_id)
+            JOIN public.jobs ON jobs.id = given.id AND jobs.workspace_id = given.workspace_id
+            """)
+        for row in earlier {
             let id = try row.decode("id", as: UUID.self)
             added[id] = EnqueuedJob(id: id, isDuplicate: false)
         }

@@ -77,7 +77,8 @@ extension JobStore {
                 WHERE seen_at < clock_timestamp() - interval '1 day' AND id <> \(workerID)
                   AND NOT EXISTS (SELECT FROM public.jobs
                                   WHERE jobs.worker_id = job_workers.id AND jobs.status = 'processing')
-            )
+            ),
+            deaf AS (DELETE FROM jobworker.waiting_workers WHERE worker_id = \(workerID))
             UPDATE public.job_workers SET stopped_at = clock_timestamp(), running = 0 WHERE id = \(workerID)
             """)
     }

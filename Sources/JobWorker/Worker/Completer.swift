@@ -16,8 +16,9 @@ enum Stored: Sendable, Hashable {
 /// The only writer of outcomes.
 ///
 /// Outcomes that gather while a statement is under way are stored by the next one: a busy worker writes
-/// many in one commit, an idle one never waits. While the database is away they stay here; there are
-/// never more of them than slots.
+/// many in one commit, and claims as many in the same; an idle one never waits. Where very many gather, a second
+/// statement is sent beside the first: while one waits for the disk the other is worked on. While the database is away
+/// outcomes stay here; there are never more of them than slots.
 final class Completer: Sendable {
     private struct Entry: Sendable {
         let claim: Claim
@@ -25,30 +26,58 @@ final class Completer: Sendable {
         let stored: CheckedContinuation<Stored, Never>
     }
 
+    private struct State {
+        var queue: [Entry] = []
+        /// Statements under way.
+        var lanes = 0
+    }
+
     private let store: JobStore
-    private let state: WorkerState
+    private let running: RunningJobs
+    private let intake: Intake
+    private let worker: WorkerState
     private let logger: Logger
-    private let queue = Mutex<[Entry]>([])
+    private let state = Mutex(State())
     private let isGivenUp = Atomic(false)
     private let arrivals: AsyncStream<Void>
     private let arrived: AsyncStream<Void>.Continuation
-    /// Most outcomes in one statement.
-    private static let batchLimit = 500
+    private static let lanesMax = 2
+    /// Few outcomes are stored best in one statement.
+    private static let batchMin = 16
+    /// Most outcomes in one statement: more bring nothing, and delay the first.
+    private static let batchMax = 250
     private static let pauseForLocks = Duration.milliseconds(100)
 
-    init(store: JobStore, state: WorkerState, logger: Logger) {
+    init(store: JobStore, running: RunningJobs, intake: Intake, state: WorkerState, logger: Logger) {
         self.store = store
-        self.state = state
+        self.running = running
+        self.intake = intake
+        worker = state
         self.logger = logger
         (arrivals, arrived) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Stores an outcome; returns when it is committed.
+    /// Stores an outcome; returns when it is committed. The slot of a completed run is free then, those of others
+    /// are for the caller to free.
     func store(_ outcome: Outcome, of claim: Claim) async -> Stored {
         await withCheckedContinuation { continuation in
-            queue.withLock { $0.append(Entry(claim: claim, outcome: outcome, stored: continuation)) }
-            arrived.yield()
+            add([Entry(claim: claim, outcome: outcome, stored: continuation)])
         }
+    }
+
+    private func add(_ entries: [Entry]) {
+        let mustTell = state.withLock { state in
+            state.queue += entries
+            return needsLane(state)
+        }
+        if mustTell { arrived.yield() }
+    }
+
+    /// As many as fit into one statement.
+    private var batchLimit: Int { min(Completer.batchMax, max(Completer.batchMin, (running.limit + 1) / 2)) }
+
+    private func needsLane(_ state: borrowing State) -> Bool {
+        state.lanes == 0 || (state.lanes < Completer.lanesMax && state.queue.count >= batchLimit)
     }
 
     /// No outcome comes any more.
@@ -60,18 +89,48 @@ final class Completer: Sendable {
     func run() async {
         await withDiscardingTaskGroup { group in
             for await _ in arrivals {
-                while true {
-                    let batch = queue.withLock { queue in
-                        let batch = Array(queue.prefix(Completer.batchLimit))
-                        queue.removeFirst(batch.count)
-                        return batch
-                    }
-                    if batch.isEmpty { break }
-                    let locked = await write(batch)
-                    if !locked.isEmpty { group.addTask { await self.putBack(locked) } }
+                let isNeeded = state.withLock { state in
+                    guard !state.queue.isEmpty, needsLane(state) else { return false }
+                    state.lanes += 1
+                    return true
                 }
-                state.rests(.completer)
+                if isNeeded { group.addTask { await self.writeUntilEmpty() } }
             }
+        }
+    }
+
+    private func writeUntilEmpty() async {
+        await withDiscardingTaskGroup { group in
+            while let batch = await nextBatch() {
+                let locked = await write(batch)
+                if !locked.isEmpty { group.addTask { await self.putBack(locked) } }
+            }
+        }
+    }
+
+    /// - Returns: `nil` when nothing is left: this lane has ended.
+    private func nextBatch() async -> [Entry]? {
+        await gather()
+        let limit = batchLimit
+        return state.withLock { state in
+            guard !state.queue.isEmpty else {
+                state.lanes -= 1
+                if state.lanes == 0 { worker.rests(.completer) }
+                return nil
+            }
+            let batch = Array(state.queue.prefix(limit))
+            state.queue.removeFirst(batch.count)
+            return batch
+        }
+    }
+
+    /// Runs that are about to end may do so first: it takes no time where there are none.
+    private func gather() async {
+        let limit = batchLimit
+        var (before, now) = (-1, state.withLock { $0.queue.count })
+        while now > before, now < limit {
+            await Task.yield()
+            (before, now) = (now, state.withLock { $0.queue.count })
         }
     }
 
@@ -81,8 +140,7 @@ final class Completer: Sendable {
         if isGivenUp.load(ordering: .acquiring) || Task.isCancelled {
             for entry in entries { entry.stored.resume(returning: .unknown) }
         } else {
-            queue.withLock { $0 += entries }
-            arrived.yield()
+            add(entries)
         }
     }
 
@@ -99,12 +157,42 @@ final class Completer: Sendable {
             }
         }
         var locked: [Entry] = []
-        if !completions.isEmpty { locked += await complete(completions) }
+        if !completions.isEmpty { locked += await exchange(completions) }
         if !settlements.isEmpty { locked += await settle(settlements) }
         if !ends.isEmpty { locked += await end(ends, as: .ended) }
         return locked
     }
 
+    /// The usual way: stores them all, and claims as many jobs in the same commit where more are due.
+    private func exchange(_ completions: [(entry: Entry, result: JSONText?)]) async -> [Entry] {
+        let claiming = intake.begin(leaving: completions.map(\.entry.claim))
+        worker.willTurn(.completer, within: .seconds(120))
+        let answer: ExchangeAnswer
+        do throws(PostgresError) {
+            answer = try await store.exchange(
+                completions.map { ($0.entry.claim, $0.result) }, for: claiming?.request)
+        } catch {
+            if let claiming { intake.fail(claiming) }
+            return await complete(completions)
+        }
+        let isWhole = answer.missing.isEmpty
+        let stored = isWhole ? completions : completions.filter { !answer.missing.contains($0.entry.claim) }
+        let left = stored.map(\.entry.claim)
+        if let claiming {
+            if !answer.claimed.isEmpty {
+                worker.count { $0.claimed += answer.claimed.count }
+                worker.metrics.polled(.wake)
+            }
+            intake.end(claiming, claimed: answer.claimed, left: left)
+        } else {
+            running.remove(left)
+            intake.slotsFreed()
+        }
+        for (entry, _) in stored { entry.stored.resume(returning: .completed) }
+        return isWhole ? [] : await complete(completions.filter { answer.missing.contains($0.entry.claim) })
+    }
+
+    /// The careful way: locked rows, lost claims and results that can't be stored each concern one job only.
     private func complete(_ completions: [(entry: Entry, result: JSONText?)]) async -> [Entry] {
         let answer = await untilAnswered { () async throws(PostgresError) -> Set<Claim> in
             try await self.store.complete(completions.map { ($0.entry.claim, $0.result) })
@@ -114,11 +202,13 @@ final class Completer: Sendable {
             var missing: [Entry] = []
             for (entry, _) in completions {
                 if stored.contains(entry.claim) {
+                    running.remove([entry.claim])
                     entry.stored.resume(returning: .completed)
                 } else {
                     missing.append(entry)
                 }
             }
+            intake.slotsFreed()
             return await endThoseLost(missing)
         case .failure(let error) where error.isTransient || error.reason == .cancelled:
             for (entry, _) in completions { entry.stored.resume(returning: .unknown) }
@@ -213,7 +303,7 @@ final class Completer: Sendable {
     ) async -> Result<Value, PostgresError> {
         var backoff = Backoff()
         while true {
-            state.willTurn(.completer, within: .seconds(120))
+            worker.willTurn(.completer, within: .seconds(120))
             do throws(PostgresError) {
                 return .success(try await statement())
             } catch {

@@ -30,6 +30,8 @@ public final class JobWorker: Service, WorkerControl {
     private let running: RunningJobs
     private let poller: Poller
     private let completer: Completer
+    /// Its own: who inserts wakes one worker, not all.
+    private let channel: String
     private let beatNow = Wakeup()
     private let stopRequested = Wakeup()
     private let hurryRequested = Wakeup()
@@ -58,13 +60,15 @@ public final class JobWorker: Service, WorkerControl {
         listenSettings = listen ?? pool.settings
         store = JobStore(pool: pool, lifecycleLevel: configuration.lifecycleLogs)
         running = RunningJobs(limit: configuration.maxConcurrent)
-        completer = Completer(store: store, state: state, logger: logger)
+        channel = "jobworker_wake_" + String(UInt64.random(in: .min ... .max), radix: 16)
         poller = Poller(
-            running: running, store: store, state: state, logger: logger, configuration: { settings.value },
+            running: running, store: store, state: state, logger: logger, channel: channel,
+            configuration: { settings.value },
             jobTypes: {
                 let unserved = state.snapshot.unservedTypes
                 return registered.filter { unserved[$0] == nil }
             })
+        completer = Completer(store: store, running: running, intake: poller.intake, state: state, logger: logger)
         state.update { $0.jobTimeout = configuration.jobTimeout }
     }
 
@@ -78,7 +82,7 @@ public final class JobWorker: Service, WorkerControl {
         settings.value = configuration
         running.limit = configuration.maxConcurrent
         state.update { $0.jobTimeout = configuration.jobTimeout }
-        poller.wake()
+        poller.intake.hear(.unknown)
     }
 
     /// Begins to stop: nothing new is claimed, running jobs may end within the shutdown time.
@@ -124,6 +128,7 @@ public final class JobWorker: Service, WorkerControl {
             await withTaskGroup(of: Void.self) { loops in
                 loops.addTask { await self.completer.run() }
                 loops.addTask { await self.heartbeat.run() }
+                loops.addTask { await self.poller.run() }
                 loops.addTask { await self.listen() }
                 await claimUntilStopped()
                 await leave()
@@ -144,20 +149,22 @@ public final class JobWorker: Service, WorkerControl {
 
     private func listen() async {
         let isTold = Live(false)
-        await Listener(listenSettings, channels: [Channel.due, Channel.cancel]).run { event in
+        await Listener(listenSettings, channels: [channel, Channel.cancel]).run { event in
             switch event {
             case .listening:
                 self.state.update { $0.isListening = true }
                 isTold.value = false
                 // What was announced while nobody listened is only in the table.
-                self.poller.wake()
+                self.poller.intake.setListening(true)
+                self.poller.intake.hear(.unknown)
                 self.beatNow.raise()
             case .notification(let notification) where notification.channel == Channel.cancel:
                 self.beatNow.raise()
             case .notification(let notification):
-                if self.serves(queue: notification.payload) { self.poller.wake() }
+                self.poller.intake.hear(DueAnnouncement(payload: notification.payload))
             case .lost(let error):
                 self.state.update { $0.isListening = false }
+                self.poller.intake.setListening(false)
                 if !isTold.value {
                     isTold.value = true
                     self.logger.log(.notificationsLost, metadata: ["ERROR": "\(error)"])
@@ -166,21 +173,15 @@ public final class JobWorker: Service, WorkerControl {
         }
     }
 
-    private func serves(queue: String) -> Bool {
-        settings.value.queues.contains { $0.name == queue || $0.name == "*" }
-    }
-
     /// Claims, each job a child task, until a stop; then drains.
     private func claimUntilStopped() async {
         state.update { $0.phase = stopRequested.isClosed ? .draining : .working }
         logger.log(.workerStarted, metadata: ["JOB_TYPES": "\(processors.jobTypes.joined(separator: ", "))"])
         await withDiscardingTaskGroup { group in
-            await poller.run { claimed in
-                let runner = self.runner
-                group.addTask {
-                    await runner.run(claimed)
-                    self.poller.slotFreed()
-                }
+            // Ends with the last claim after a stop.
+            for await jobs in poller.intake.arrivals {
+                let runner = runner
+                for job in jobs { group.addTask { await runner.run(job) } }
             }
             await drain()
         }
@@ -189,8 +190,8 @@ public final class JobWorker: Service, WorkerControl {
     private var runner: Runner {
         let configuration = settings.value
         return Runner(
-            processors: processors, running: running, completer: completer, store: store, state: state,
-            retry: configuration.retry, logger: logger)
+            processors: processors, running: running, completer: completer, intake: poller.intake, store: store,
+            state: state, retry: configuration.retry, logger: logger)
     }
 
     // MARK: Stopping
@@ -256,10 +257,8 @@ public final class JobWorker: Service, WorkerControl {
 }
 
 extension JobWorker {
-    /// The notifications sent by the triggers of `public.jobs`.
+    /// The notifications sent by the triggers of `public.jobs` to all workers.
     private enum Channel {
-        /// The payload is a queue's name.
-        static let due = "jobworker_due"
         static let cancel = "jobworker_cancel"
     }
 

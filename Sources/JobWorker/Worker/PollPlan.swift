@@ -1,12 +1,16 @@
 /// When the poller must look at the queue, and how: the timer, those who ask for a look, wake-ups and freed slots.
 ///
+/// A waiting worker lets itself be woken by whoever inserts jobs; that costs the inserting side, so a worker that is
+/// full, or woken all the time, turns wake-ups away and looks by itself until there is nothing more to find.
 /// A value: it is told what happens, and says what to do next.
 struct PollPlan: Sendable {
     enum Action: Sendable, Hashable {
-        /// The timer's look: presence, reaping and a claim in one statement.
+        /// The timer's look: presence, reaping and a claim everywhere, in one statement.
         case poll
         /// Only a claim.
         case claim
+        /// Say that this worker waits, or that it needs no wake-ups.
+        case attend(Bool)
         /// Nothing before this moment, unless something happens.
         case wait(until: ContinuousClock.Instant)
     }
@@ -16,25 +20,66 @@ struct PollPlan: Sendable {
     /// The last look was cut short by what runs here: once a slot is free there may be more.
     private(set) var mustLookWhenFreed = false
     private(set) var nextPoll: ContinuousClock.Instant
+    /// Notifications reach this process.
+    var isListening = false
+    /// The database knows that this worker waits.
+    private(set) var isAttending = false
+    /// Woken so often that it looks by itself.
+    private(set) var isEager = false
+    /// A claim is worth a try at this moment.
+    private var nextLook: ContinuousClock.Instant?
+    /// How long after the latest look beyond the announcement that one was.
+    private var lookStep = Duration.zero
+    /// Wake-ups since this moment.
+    private var wakes: (count: Int, since: ContinuousClock.Instant)
+    private var wakesInVain = 0
+    private var lastFind: ContinuousClock.Instant
+
+    /// So many wake-ups in such a time are a storm.
+    private static let storm = (wakes: 16, within: Duration.milliseconds(50))
+    private static let eagerPause = Duration.milliseconds(4)
+    /// So long without a find ends the eager time.
+    private static let eagerPatience = Duration.milliseconds(20)
+    /// Who inserted before this worker attended, and commits after it looked, wakes nobody: so it looks again, after
+    /// five times as long each time.
+    private static let firstLookStep = Duration.milliseconds(5)
+    private static let lastLookStep = Duration.milliseconds(625)
 
     /// The first look is due at once.
-    init(now: ContinuousClock.Instant) { nextPoll = now }
+    init(now: ContinuousClock.Instant) { (nextPoll, lastFind, wakes) = (now, now, (0, now)) }
 
     /// - Parameters:
     ///   - isAsked: Whether somebody waits for a look that begins from now on.
     ///   - free: Free slots.
     func action(now: ContinuousClock.Instant, isAsked: Bool, free: Int) -> Action {
         if now >= nextPoll || isAsked { return .poll }
-        return mustLook && free > 0 ? .claim : .wait(until: nextPoll)
+        if isAttending, !isListening || isEager || wakesInVain > 1 { return .attend(false) }
+        if free > 0 {
+            if mustLook { return .claim }
+            if let nextLook, now >= nextLook { return .claim }
+            if isListening, !isEager, !isAttending { return .attend(true) }
+        }
+        return .wait(until: free > 0 ? min(nextPoll, nextLook ?? nextPoll) : nextPoll)
     }
 
     /// Something may be due.
-    mutating func wake() { mustLook = true }
+    /// - Parameter free: Free slots.
+    mutating func wake(now: ContinuousClock.Instant, free: Int) {
+        mustLook = true
+        if free == 0 { wakesInVain += 1 }
+        if now - wakes.since > PollPlan.storm.within { wakes = (0, now) }
+        wakes.count += 1
+        if wakes.count >= PollPlan.storm.wakes, isAttending, !isEager { (isEager, lastFind) = (true, now) }
+    }
+
+    /// Something may be due, nobody knows where.
+    mutating func pollSoon(now: ContinuousClock.Instant) { nextPoll = min(nextPoll, now) }
 
     /// A slot has become free: worth a look if the last one left something behind.
     /// - Returns: Whether to look.
     mutating func slotFreed() -> Bool {
-        mustLook = mustLook || mustLookWhenFreed
+        // Who turned wake-ups away has to look instead.
+        mustLook = mustLook || mustLookWhenFreed || (isListening && !isAttending)
         return mustLook
     }
 
@@ -43,16 +88,41 @@ struct PollPlan: Sendable {
 
     mutating func lookFailed() { mustLook = true }
 
+    /// The database has taken note.
+    mutating func attended(_ isAttending: Bool, now: ContinuousClock.Instant) {
+        self.isAttending = isAttending
+        wakesInVain = 0
+        guard isAttending else { return }
+        mustLook = true
+        lookStep = PollPlan.firstLookStep
+        nextLook = now + lookStep
+    }
+
     /// A look asked for `request` and brought `claimed`.
-    mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob]) {
-        let byQueue = claimed.reduce(into: [String: Int]()) { $0[$1.job.queue, default: 0] += 1 }
+    mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], now: ContinuousClock.Instant) {
+        var byQueue: [String: Int] = [:]
+        for job in claimed { byQueue[job.job.queue, default: 0] += 1 }
         let isFull = claimed.count >= request.limit
+        let hasSuspect = claimed.contains(where: \.isSuspect)
         // Where fewer came than were asked for, nothing is left: the next insert will say so.
         mustLookWhenFreed =
-            isFull || !request.takesSuspect || claimed.contains(where: \.isSuspect)
+            isFull || !request.takesSuspect || hasSuspect
             || request.queues.contains { (byQueue[$0.name] ?? 0) >= $0.free }
         // Suspects that were passed over took up the places of others in this look; the next leaves them out.
-        mustLook = mustLook || (isFull && !claimed.isEmpty) || claimed.contains(where: \.isSuspect)
+        mustLook = mustLook || (isFull && !claimed.isEmpty) || hasSuspect
+        if !claimed.isEmpty { lastFind = now }
+        if !isFull { wakesInVain = 0 }
+        planNextLook(now: now)
+    }
+
+    private mutating func planNextLook(now: ContinuousClock.Instant) {
+        if isEager {
+            isEager = now - lastFind <= PollPlan.eagerPatience
+            nextLook = isEager ? now + PollPlan.eagerPause : nil
+        } else if let nextLook, now >= nextLook {
+            lookStep *= 5
+            self.nextLook = lookStep <= PollPlan.lastLookStep ? now + lookStep : nil
+        }
     }
 
     /// The timer's look has been answered.
@@ -62,20 +132,31 @@ struct PollPlan: Sendable {
     }
 }
 
-extension ClaimRequest {
-    /// As many jobs as there are free slots, in all and for each queue.
-    init(_ configuration: WorkerConfiguration, jobTypes: [String], runs: Runs) {
-        let (free, counts) = (runs.free, runs.countByQueue)
-        let named = Set(configuration.queues.map(\.name))
-        let shares = configuration.queues.map { queue in
-            let busy =
-                queue.name == "*"
-                ? counts.filter { !named.contains($0.key) }.values.reduce(0, +) : counts[queue.name] ?? 0
-            let left = queue.maxConcurrent.map { max(0, $0 - busy) } ?? free
-            return QueueShare(name: queue.name, free: min(free, left))
+extension Runs {
+    /// A claim of as many jobs as there are free slots, in all and for each queue.
+    /// - Parameters:
+    ///   - leaving: Runs whose end is stored in the same statement.
+    ///   - lanes: Where to look; `nil` for everywhere.
+    func request(
+        _ configuration: WorkerConfiguration, jobTypes: [String], lanes: [ClaimRequest.Lane]?, leaving: [Claim] = []
+    ) -> ClaimRequest {
+        let free = free(without: leaving.count)
+        var shares: [ClaimRequest.QueueShare] = []
+        if configuration.queues.allSatisfy({ $0.maxConcurrent == nil }) {
+            shares = configuration.queues.map { ClaimRequest.QueueShare(name: $0.name, free: free) }
+        } else {
+            let counts = countByQueue(without: leaving)
+            let named = Set(configuration.queues.map(\.name))
+            shares = configuration.queues.map { queue in
+                let busy =
+                    queue.name == "*"
+                    ? counts.filter { !named.contains($0.key) }.values.reduce(0, +) : counts[queue.name] ?? 0
+                let left = queue.maxConcurrent.map { max(0, $0 - busy) } ?? free
+                return ClaimRequest.QueueShare(name: queue.name, free: min(free, left))
+            }
         }
-        self.init(
-            workerID: configuration.workerID, jobTypes: jobTypes, queues: shares, limit: free,
-            takesSuspect: !runs.hasSuspect, staleAfter: configuration.staleAfter)
+        return ClaimRequest(
+            workerID: configuration.workerID, jobTypes: jobTypes, queues: shares, lanes: lanes, limit: free,
+            takesSuspect: !hasSuspect(without: leaving), staleAfter: configuration.staleAfter)
     }
 }

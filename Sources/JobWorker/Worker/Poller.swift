@@ -4,10 +4,9 @@ import Synchronization
 
 /// Looks for due jobs: when a slot is free and something woke it, and at the latest after the poll interval.
 ///
-/// One claim is under way at a time. Wake-ups that come meanwhile cause one more look, however many they are.
+/// One look of its own is under way at a time. Wake-ups that come meanwhile cause one more, however many they are.
 final class Poller: Sendable {
     private struct Wishes {
-        var plan = PollPlan(now: .now)
         /// Callers that wait for a look that begins after they came.
         var callers: [CheckedContinuation<PollOutcome, Never>] = []
         var isStopping = false
@@ -23,43 +22,34 @@ final class Poller: Sendable {
         var countsBefore = WorkerState.Counts()
     }
 
+    let intake: Intake
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
     private let logger: Logger
+    private let channel: String
     private let wishes = Mutex(Wishes())
     private let wakeup = Wakeup()
     private let configuration: @Sendable () -> WorkerConfiguration
-    private let jobTypes: @Sendable () -> [String]
 
     /// Pause after a look that found nothing, so that a storm of notifications causes no storm of looks.
     private static let restBetweenLooks = Duration.milliseconds(2)
 
+    /// - Parameter channel: On which this process listens for wake-ups.
     init(
-        running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger,
+        running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger, channel: String,
         configuration: @escaping @Sendable () -> WorkerConfiguration, jobTypes: @escaping @Sendable () -> [String]
     ) {
+        intake = Intake(running: running, wakeup: wakeup, configuration: configuration, jobTypes: jobTypes)
         self.running = running
         self.store = store
         self.state = state
         self.logger = logger
+        self.channel = channel
         self.configuration = configuration
-        self.jobTypes = jobTypes
     }
 
-    // MARK: Waking
-
-    /// Something may be due.
-    func wake() {
-        wishes.withLock { $0.plan.wake() }
-        wakeup.raise()
-    }
-
-    /// A slot has become free: worth a look if the last one left something behind.
-    func slotFreed() {
-        let mustLook = wishes.withLock { $0.plan.slotFreed() }
-        if mustLook { wakeup.raise() }
-    }
+    // MARK: Asking
 
     /// No look begins any more.
     func stop() {
@@ -70,6 +60,7 @@ final class Poller: Sendable {
         }
         for caller in callers { caller.resume(returning: PollOutcome(error: "the worker is stopping")) }
         wakeup.close()
+        intake.stop()
     }
 
     /// Looks now.
@@ -86,16 +77,16 @@ final class Poller: Sendable {
 
     // MARK: The loop
 
-    /// Polls until `stop()` or the task's cancellation; hands each claimed job to `start`.
-    func run(start: (ClaimedJob) -> Void) async {
+    /// Polls until `stop()` or the task's cancellation.
+    func run() async {
         var backoff = Backoff()
         var lastLook = ContinuousClock.now
         while !wakeup.isClosed, !Task.isCancelled {
-            let free = running.free
-            let action = wishes.withLock { $0.plan.action(now: .now, isAsked: !$0.callers.isEmpty, free: free) }
-            if case .wait(let nextPoll) = action {
-                state.willTurn(.poller, within: (nextPoll - .now) + .seconds(90))
-                await wakeup.wait(until: nextPoll)
+            let isAsked = wishes.withLock { !$0.callers.isEmpty }
+            let action = intake.action(isAsked: isAsked)
+            if case .wait(let moment) = action {
+                state.willTurn(.poller, within: (moment - .now) + .seconds(90))
+                await wakeup.wait(until: moment)
                 // Notifications come in bursts: let them gather.
                 if lastLook + Poller.restBetweenLooks > .now {
                     try? await Task.sleep(until: lastLook + Poller.restBetweenLooks, clock: .continuous)
@@ -104,9 +95,14 @@ final class Poller: Sendable {
             }
             state.willTurn(.poller, within: .seconds(120))
             do throws(PostgresError) {
-                let claimed = action == .poll ? try await poll() : try await claim()
-                for job in claimed { start(job) }
+                switch action {
+                case .poll: try await poll()
+                case .claim: if try await !claim() { await wakeup.wait(until: .now + Poller.restBetweenLooks) }
+                case .attend(let isAttending): try await attend(isAttending)
+                case .wait: break
+                }
                 backoff.reset()
+                if case .attend = action { continue }
                 lastLook = .now
             } catch {
                 if Task.isCancelled { break }
@@ -114,6 +110,9 @@ final class Poller: Sendable {
                 await pause(backoff.next())
             }
         }
+        intake.stop()
+        // Who waits for a stopping worker would wait in vain.
+        if intake.isAttending { await withTimeLimit(.seconds(1)) { try? await self.attend(false) } }
     }
 
     /// The poll interval, shortened by up to a fifth at random so that many workers don't keep step.
@@ -143,29 +142,27 @@ final class Poller: Sendable {
 
     // MARK: Looking
 
-    private func claim() async throws(PostgresError) -> [ClaimedJob] {
+    /// - Returns: `false` where no claim may begin now.
+    private func claim() async throws(PostgresError) -> Bool {
+        guard let claiming = intake.begin(everywhere: false) else { return false }
         state.metrics.polled(.wake)
-        let request = claimRequest()
-        wishes.withLock { $0.plan.lookBegins() }
-        let askedAt = ContinuousClock.now
         do throws(PostgresError) {
-            let claimed = try await store.claim(request)
-            admit(claimed, request: request, askedAt: askedAt)
-            return claimed
+            let claimed = try await store.claim(claiming.request)
+            admit(claimed)
+            intake.end(claiming, claimed: claimed)
+            return true
         } catch {
-            wishes.withLock { $0.plan.lookFailed() }
+            intake.fail(claiming)
             throw error
         }
     }
 
     /// The timer's look: presence, reaping and a claim in one statement.
-    private func poll() async throws(PostgresError) -> [ClaimedJob] {
+    private func poll() async throws(PostgresError) {
         let configuration = configuration()
-        let request = claimRequest()
-        let callers = wishes.withLock { wishes in
-            wishes.plan.lookBegins()
-            return wishes.callers.count
-        }
+        guard let claiming = intake.begin(everywhere: true) else { return }
+        let request = claiming.request
+        let callers = wishes.withLock { $0.callers.count }
         let reaping = ReapRequest(
             staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
             isAllowed: state.snapshot.mayReap(configuration, now: .now))
@@ -173,9 +170,10 @@ final class Poller: Sendable {
         let answer: PollAnswer
         do throws(PostgresError) {
             answer = try await store.poll(
-                request, presence: presence(configuration, jobTypes: request.jobTypes), reaping: reaping)
+                request, presence: presence(configuration, jobTypes: request.jobTypes),
+                attention: intake.isAttending ? attention : nil, reaping: reaping)
         } catch {
-            wishes.withLock { $0.plan.lookFailed() }
+            intake.fail(claiming)
             throw error
         }
         state.update { snapshot in
@@ -189,20 +187,15 @@ final class Poller: Sendable {
             logger.log(.jobsTakenBack, metadata: ["JOBS": "\(answer.reaped)"])
         }
         for id in answer.takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
-        admit(answer.claimed, request: request, askedAt: askedAt)
+        admit(answer.claimed)
         answerCallers(callers, answer.claimed, request)
-        let (isReapingDone, pause) = (answer.reaped < reaping.batch, self.pause())
-        wishes.withLock { $0.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause) }
-        return answer.claimed
+        intake.polled(isReapingDone: answer.reaped < reaping.batch, pause: pause())
+        intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
     }
 
-    private func admit(_ claimed: [ClaimedJob], request: ClaimRequest, askedAt: ContinuousClock.Instant) {
+    private func admit(_ claimed: [ClaimedJob]) {
         if state.reportAnswer() { logger.log(.databaseFound) }
-        let configuration = configuration()
-        running.admit(
-            claimed, timeout: configuration.jobTimeout, staleAfter: configuration.staleAfter, askedAt: askedAt)
         state.count { $0.claimed += claimed.count }
-        wishes.withLock { $0.plan.looked(for: request, claimed: claimed) }
     }
 
     private func answerCallers(_ count: Int, _ claimed: [ClaimedJob], _ request: ClaimRequest) {
@@ -218,8 +211,22 @@ final class Poller: Sendable {
         for caller in callers { caller.resume(returning: outcome) }
     }
 
-    private func claimRequest() -> ClaimRequest {
-        ClaimRequest(configuration(), jobTypes: jobTypes(), runs: running.runs)
+    // MARK: Waiting
+
+    private var attention: Attention {
+        let configuration = configuration()
+        return Attention(
+            workerID: configuration.workerID, channel: channel, queues: configuration.queues.map(\.name),
+            lasting: configuration.pollInterval * 3)
+    }
+
+    private func attend(_ isAttending: Bool) async throws(PostgresError) {
+        if isAttending {
+            try await store.attend(attention)
+        } else {
+            try await store.turnAway(workerID: configuration().workerID)
+        }
+        intake.attended(isAttending)
     }
 
     func presence(_ configuration: WorkerConfiguration, jobTypes: [String]) -> WorkerPresence {

@@ -6,6 +6,7 @@ struct Runner: Sendable {
     let processors: ProcessorRegistry
     let running: RunningJobs
     let completer: Completer
+    let intake: Intake
     let store: JobStore
     let state: WorkerState
     let retry: RetryPolicy
@@ -23,19 +24,22 @@ struct Runner: Sendable {
         let outcome = Outcome(
             of: claimed, end: end, stoppedBecause: reason, timeLimit: state.jobTimeout, retry: retry,
             random: .random(in: 0..<1))
-        await store(outcome, of: claimed, began: began, logger: logger)
+        let stored = await store(outcome, of: claimed, began: began, logger: logger)
+        // Its slot was freed with the commit.
+        if stored == .completed { return }
         // A processor that doesn't react keeps its slot: what it uses up is still in use.
         if case .abandoned = end { await running.waitUntilTaskEnds(claim) }
-        running.remove(claim)
+        running.remove([claim])
+        intake.slotsFreed()
     }
 
     private func logger(of claimed: ClaimedJob) -> Logger {
         var logger = logger
-        logger[metadataKey: "JOB_ID"] = "\(claimed.job.id.text)"
-        logger[metadataKey: "JOB_TYPE"] = "\(claimed.job.type)"
-        logger[metadataKey: "JOB_QUEUE"] = "\(claimed.job.queue)"
-        logger[metadataKey: "WORKSPACE_ID"] = "\(claimed.job.workspaceID.text)"
-        logger[metadataKey: "ATTEMPT"] = "\(claimed.job.attempt)"
+        logger.handler.metadata.merge([
+            "JOB_ID": "\(claimed.job.id.text)", "JOB_TYPE": "\(claimed.job.type)",
+            "JOB_QUEUE": "\(claimed.job.queue)", "WORKSPACE_ID": "\(claimed.job.workspaceID.text)",
+            "ATTEMPT": "\(claimed.job.attempt)",
+        ]) { $1 }
         return logger
     }
 
@@ -68,7 +72,7 @@ struct Runner: Sendable {
 
     private func store(
         _ outcome: Outcome?, of claimed: ClaimedJob, began: ContinuousClock.Instant, logger: Logger
-    ) async {
+    ) async -> Stored {
         let stored: Stored =
             if let outcome { await completer.store(outcome, of: claimed.claim) } else { .fenced }
         state.metrics.ended(claimed.job, as: stored, after: ContinuousClock.now - began)
@@ -99,5 +103,6 @@ struct Runner: Sendable {
         case .unknown:
             logger.log(.outcomeUnknown)
         }
+        return stored
     }
 }

@@ -36,21 +36,48 @@ final class RunningJobs: Sendable {
         set { state.withLock { $0.runs.limit = newValue } }
     }
 
-    /// A copy, as it was at this moment.
-    var runs: Runs { state.withLock { $0.runs } }
     var count: Int { state.withLock { $0.runs.count } }
     var free: Int { state.withLock { $0.runs.free } }
     var isEmpty: Bool { state.withLock { $0.runs.isEmpty } }
     var claims: [Claim] { state.withLock { $0.runs.claims } }
 
-    /// Counts the runs from now on; before any of them starts.
-    func admit(
-        _ claimed: [ClaimedJob], timeout: Duration, staleAfter: Duration, askedAt: ContinuousClock.Instant
-    ) {
+    // MARK: Claims
+
+    /// Keeps slots free for a claim.
+    /// - Parameters:
+    ///   - leaving: Runs whose end is stored in the same statement.
+    ///   - claims: Whether it may bring any jobs.
+    /// - Returns: The claim, and how many slots were kept for it beside those of the leaving runs.
+    func reserve(
+        _ configuration: WorkerConfiguration, jobTypes: [String], lanes: [ClaimRequest.Lane]?, leaving: [Claim],
+        claims: Bool
+    ) -> (request: ClaimRequest, reserved: Int) {
         state.withLock { state in
+            var request = state.runs.request(configuration, jobTypes: jobTypes, lanes: lanes, leaving: leaving)
+            if !claims { request.limit = 0 }
+            let reserved = max(0, request.limit - leaving.count)
+            state.runs.reserve(reserved)
+            return (request, reserved)
+        }
+    }
+
+    /// The claim failed.
+    func release(_ reserved: Int) { state.withLock { $0.runs.release(reserved) } }
+
+    /// Frees the slots of runs that are over, and counts new ones from now on; before any of them starts.
+    /// - Parameter reserved: Slots that were kept for the new ones.
+    func exchange(
+        leaving: [Claim], reserved: Int, claimed: [ClaimedJob], timeout: Duration, staleAfter: Duration,
+        askedAt: ContinuousClock.Instant
+    ) {
+        let done = state.withLock { state in
+            let done = remove(leaving, &state)
+            state.runs.release(reserved)
             state.runs.admit(claimed, timeout: timeout, staleAfter: staleAfter, askedAt: askedAt, now: .now)
             for job in claimed { state.handles[job.claim] = Handle() }
+            return done
         }
+        for continuation in done { continuation.resume() }
     }
 
     /// Whether the run was told to stop.
@@ -163,21 +190,25 @@ final class RunningJobs: Sendable {
 
     // MARK: The end of runs
 
-    /// Frees the run's slot.
-    func remove(_ claim: Claim) {
-        let done = state.withLock { state in
+    /// Frees the runs' slots.
+    func remove(_ claims: [Claim]) {
+        let done = state.withLock { remove(claims, &$0) }
+        for continuation in done { continuation.resume() }
+    }
+
+    private func remove(_ claims: [Claim], _ state: inout State) -> [CheckedContinuation<Void, Never>] {
+        var done: [CheckedContinuation<Void, Never>] = []
+        for claim in claims {
             state.runs.remove(claim)
             state.handles[claim] = nil
-            var done: [CheckedContinuation<Void, Never>] = []
             for (id, waiter) in state.waiters {
                 var waiter = waiter
                 waiter.awaited.remove(claim)
                 state.waiters[id] = waiter.awaited.isEmpty ? nil : waiter
                 if waiter.awaited.isEmpty { done.append(waiter.continuation) }
             }
-            return done
         }
-        for continuation in done { continuation.resume() }
+        return done
     }
 
     /// Returns once none of these runs is left, or the task is cancelled.

@@ -15,23 +15,37 @@ struct Runs: Sendable {
 
     /// Most runs at once.
     var limit: Int
+    /// Slots kept free for claims on their way.
+    private(set) var reserved = 0
     private var runs: [Claim: Run] = [:]
+    private var suspects = 0
 
     init(limit: Int) { self.limit = limit }
 
     subscript(claim: Claim) -> Run? { runs[claim] }
 
     var count: Int { runs.count }
-    var free: Int { max(0, limit - runs.count) }
+    var free: Int { free(without: 0) }
     var isEmpty: Bool { runs.isEmpty }
     /// In no particular order.
     var claims: [Claim] { Array(runs.keys) }
-    var hasSuspect: Bool { runs.values.contains { $0.claimed.isSuspect } }
-
-    /// Runs of each queue.
-    var countByQueue: [String: Int] {
-        runs.values.reduce(into: [:]) { $0[$1.claimed.job.queue, default: 0] += 1 }
+    /// Whether a suspect runs that is none of these.
+    func hasSuspect(without leaving: [Claim]) -> Bool {
+        suspects > 0 && suspects > leaving.count { runs[$0]?.claimed.isSuspect == true }
     }
+
+    /// Slots that are free once so many runs are gone.
+    func free(without leaving: Int) -> Int { max(0, limit - (runs.count - leaving) - reserved) }
+
+    /// Runs of each queue, but for these.
+    func countByQueue(without leaving: [Claim]) -> [String: Int] {
+        var counts = runs.values.reduce(into: [:]) { $0[$1.claimed.job.queue, default: 0] += 1 }
+        for claim in leaving { if let queue = runs[claim]?.claimed.job.queue { counts[queue, default: 0] -= 1 } }
+        return counts
+    }
+
+    mutating func reserve(_ slots: Int) { reserved += slots }
+    mutating func release(_ slots: Int) { reserved -= slots }
 
     /// Whether the run was told to stop.
     func isStopped(_ claim: Claim) -> Bool { runs[claim]?.stopReason != nil }
@@ -53,7 +67,7 @@ struct Runs: Sendable {
                 run.stopReason = .unconfirmed
                 run.stoppedAt = now
             }
-            runs[job.claim] = run
+            if runs.updateValue(run, forKey: job.claim) == nil, job.isSuspect { suspects += 1 }
         }
     }
 
@@ -89,7 +103,9 @@ struct Runs: Sendable {
     }
 
     /// Frees the run's slot.
-    mutating func remove(_ claim: Claim) { runs[claim] = nil }
+    mutating func remove(_ claim: Claim) {
+        if runs.removeValue(forKey: claim)?.claimed.isSuspect == true { suspects -= 1 }
+    }
 
     // MARK: Heartbeats
 

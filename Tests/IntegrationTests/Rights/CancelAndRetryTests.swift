@@ -7,17 +7,6 @@ import Testing
 @Suite(.database()) struct CancelAndRetryTests {
     let database = TestDatabase.current
 
-    private func heard(on listener: Connection) async throws -> [String] {
-        try await database.run("NOTIFY jobworker_due, 'end of test'")
-        var heard: [String] = []
-        while heard.last != "end of test" {
-            heard += try await listener.notifications(timeout: .seconds(30)).map {
-                $0.channel == "jobworker_cancel" ? "cancel" : $0.payload
-            }
-        }
-        return heard.dropLast()
-    }
-
     @Test(arguments: [JobStatus.pending, .blocked, .processing])
     func `a member cancels a job that waits or runs, and it is written down`(status: JobStatus) async throws {
         let tenants = try await Tenants(in: database)
@@ -38,13 +27,11 @@ import Testing
         let tenants = try await Tenants(in: database)
         let running = try await database.insertJob(status: .processing)
         let waiting = try await database.insertJob(scheduledIn: .seconds(60))
-        let listener = try await Connection.open(database.settings)
-        try await listener.runScript("LISTEN jobworker_cancel; LISTEN jobworker_due")
+        let worker = try await WaitingWorker(in: database)
         for id in [waiting, running] {
             #expect(try await tenants.attempt("SELECT jobworker.cancel_job(\(id))", as: tenants.member) == .rows(1))
         }
-        #expect(try await heard(on: listener) == ["cancel"])
-        await listener.close()
+        #expect(try await worker.heard() == ["cancel"])
     }
 
     @Test(arguments: [JobStatus.failed, .deadLetter, .cancelled])
@@ -53,16 +40,14 @@ import Testing
         let id = try await database.insertJob(
             status: status, scheduledIn: .seconds(600), attempts: 5, workerDeaths: 2, errorMessage: "broken",
             result: "1")
-        let listener = try await Connection.open(database.settings)
-        try await listener.runScript("LISTEN jobworker_due")
+        let worker = try await WaitingWorker(in: database)
         #expect(try await tenants.attempt("SELECT jobworker.retry_job(\(id))", as: tenants.member) == .rows(1))
         let row = try await database.job(id)
         #expect(row.status == "pending" && row.attempts == 0 && row.errorMessage == nil && row.result == nil)
         #expect(row.completedAt == nil && row.failedAt == nil && row.workerDeaths == 0)
         #expect(try await database.store().claim(.test()).map(\.job.id) == [id])
-        #expect(try await heard(on: listener) == ["default"])
+        #expect(try await worker.heard() == ["default"])
         #expect(try await database.count("action = 'job.retry'", of: "public.job_audit") == 1)
-        await listener.close()
     }
 
     @Test func `a job that waits for its delay is due at once, its attempts kept`() async throws {

@@ -93,22 +93,4 @@ import Testing
         #expect(try await TestDatabase.refusal { try await store.enqueue([newJob(), unknown]) } == "23503")
         #expect(try await database.count("true") == 0)
     }
-
-    @Test func `an insert wakes workers once a statement and queue, a later job nobody`() async throws {
-        let listener = try await Connection.open(database.settings)
-        try await listener.runScript("LISTEN jobworker_due")
-        var later = newJob()
-        later.scheduledFor = Timestamp(text: "2099-01-01T00:00:00Z")
-        _ = try await store.enqueue([later])
-        var mail = newJob()
-        mail.queue = "mail"
-        _ = try await store.enqueue([newJob(), newJob(), mail])
-        try await database.run("NOTIFY jobworker_due, 'end of test'")
-        var heard: [String] = []
-        while heard.last != "end of test" {
-            heard += try await listener.notifications(timeout: .seconds(30)).map(\.payload)
-        }
-        #expect(heard.dropLast().sorted() == ["default", "mail"])
-        await listener.close()
-    }
 }

@@ -76,24 +76,29 @@ import Testing
             _ = try await store.heartbeat(claimed)
             _ = try await store.setProgress(claimed[0], JSONText("{}"))
             _ = try await store.addLog(claimed[0], level: .info, message: "x", metadata: nil)
+            let lanes = [ClaimRequest.Lane(queue: "default", priority: 0, from: nil)]
+            let more = try await store.claim(.test(limit: 1, lanes: lanes)).map(\.claim)
+            _ = try await store.exchange([(more[0], JSONText("1"))], for: .test(limit: 1, lanes: lanes))
+            _ = try await store.exchange([(claimed[3], nil)], for: nil)
             _ = try await store.complete([(claimed[0], nil)])
             _ = try await store.settle([Settlement(claim: claimed[1], kind: .fail, message: "x")])
             try await store.endRuns([claimed[2]])
         }
-        let names = ["claim", "poll", "reap", "heartbeat", "progress", "log", "complete", "settle", "end_runs"]
+        let names = ["claim", "poll", "reap", "heartbeat", "progress", "log", "complete", "exchange", "complete_unlocked", "settle", "end_runs"]
         #expect(Set(plans.keys) == Set(names.map { "jobworker:\($0)" }))
         for (name, scans) in plans {
             let ofJobs = scans.filter { $0.relation == "jobs" || $0.index?.hasPrefix("jobs_") == true }
             #expect(!ofJobs.isEmpty, "\(name)")
             #expect(!ofJobs.contains { $0.kind == "Seq Scan" }, "\(name) reads the whole table")
         }
-        #expect(plans["jobworker:claim"]?.contains { $0.index == "jobs_due" } == true)
-        for name in ["claim", "poll"] {
+        for name in ["claim", "exchange", "poll"] {
+            #expect(plans["jobworker:\(name)"]?.contains { $0.index == "jobs_due" } == true)
             let isSorted = plans["jobworker:\(name)"]?.contains { $0.index == "jobs_due" && $0.isSorted }
             #expect(isSorted == false, "\(name) reads all due jobs and sorts them")
         }
         #expect(plans["jobworker:reap"]?.contains { $0.index == "jobs_processing" } == true)
-        for name in ["heartbeat", "complete", "settle"] {
+        #expect(Set(plans["jobworker:complete"]?.compactMap(\.index).filter { $0.hasPrefix("jobs_") } ?? []) == ["jobs_pkey"])
+        for name in ["heartbeat", "complete_unlocked", "settle"] {
             // By the ids, or by way of the few jobs that run.
             let indexes = Set(plans["jobworker:\(name)"]?.compactMap(\.index).filter { $0.hasPrefix("jobs_") } ?? [])
             #expect(!indexes.isEmpty && indexes.isSubset(of: ["jobs_pkey", "jobs_processing"]), "\(name)")
@@ -108,7 +113,7 @@ import Testing
             _ = try await store.enqueue([job])
             _ = try await store.enqueue([again])
         }
-        #expect(Set(plans.keys) == ["jobworker:enqueue", "jobworker:enqueue.holders"])
+        #expect(Set(plans.keys) == ["enqueue", "enqueue.earlier", "enqueue.holders"].map { "jobworker:\($0)" })
         for (name, scans) in plans {
             #expect(!scans.contains { $0.kind == "Seq Scan" && $0.relation == "jobs" }, "\(name)")
         }

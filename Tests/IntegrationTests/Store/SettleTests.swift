@@ -96,18 +96,16 @@ import Testing
     }
 
     @Test func `a release gives the attempt back, keeps the last error, and wakes another worker`() async throws {
-        let listener = try await Connection.open(database.settings)
         let id = try await database.insertJob(
             status: .processing, queue: "mail", attempts: 2, workerDeaths: 1, snoozedFor: .seconds(10),
             errorMessage: "earlier")
-        try await listener.runScript("LISTEN jobworker_due")
+        let worker = try await WaitingWorker(in: database)
         #expect(try await settle(id, .release, "the worker stops") == .released)
         let row = try await database.job(id)
         #expect(row.status == "pending" && row.attempts == 1 && row.nextRetryAt == nil && !row.leaseIsOpen)
         #expect(row.errorMessage == "earlier" && row.workerDeaths == 1 && row.snoozedSince != nil)
-        #expect(try await listener.notifications(timeout: .seconds(30)).first?.payload == "mail")
+        #expect(try await worker.heard() == ["mail"])
         #expect(try await store.claim(.test(queues: [("mail", 1)])).map(\.job.id) == [id])
-        await listener.close()
     }
 
     @Test(arguments: [Settlement.Kind.retry, .fail, .snooze, .release])

@@ -11,6 +11,9 @@ extension SimulatedWorker {
         switch plan.action(now: simulation.instant, isAsked: isAsked, free: runs.free) {
         case .poll: look(isPoll: true)
         case .claim: look(isPoll: false)
+        case .attend(let isAttending):
+            plan.attended(isAttending, now: simulation.instant)
+            turnPoller()
         case .wait(let until):
             let time = simulation.time(of: until)
             guard time < pollTimer || pollTimer <= simulation.now else { return }
@@ -29,7 +32,7 @@ extension SimulatedWorker {
     private static let batch = 100
 
     private func look(isPoll: Bool) {
-        let request = ClaimRequest(configuration, jobTypes: ["noop"], runs: runs)
+        let request = runs.request(configuration, jobTypes: ["noop"], lanes: nil)
         let mayReap =
             isPoll && contact.mayReap(configuration, now: simulation.instant)
         if isPoll { isAsked = false }
@@ -74,7 +77,7 @@ extension SimulatedWorker {
                 runs.admit(
                     claimed, timeout: configuration.jobTimeout, staleAfter: configuration.staleAfter, askedAt: askedAt,
                     now: simulation.instant)
-                plan.looked(for: request, claimed: claimed)
+                plan.looked(for: request, claimed: claimed, now: simulation.instant)
                 for job in claimed { start(job) }
                 pollBackoff.reset()
             case .failure:

@@ -16,14 +16,14 @@ import Testing
     }
 
     private func look(
-        _ plan: inout PollPlan, bringing count: Int, of limit: Int, meanwhile: (inout PollPlan) -> Void = { _ in }
+        _ plan: inout PollPlan, bringing count: Int, of limit: Int, after time: Duration = .zero, meanwhile: (inout PollPlan) -> Void = { _ in }
     ) {
         plan.lookBegins()
         meanwhile(&plan)
         let request = ClaimRequest(
             workerID: "w", jobTypes: ["noop"], queues: [.init(name: "default", free: limit)], limit: limit,
             takesSuspect: true, staleAfter: .seconds(120))
-        plan.looked(for: request, claimed: (0..<count).map { _ in claimed() })
+        plan.looked(for: request, claimed: (0..<count).map { _ in claimed() }, now: start + time)
     }
 
     private func claimed() -> ClaimedJob {
@@ -47,14 +47,14 @@ import Testing
 
     @Test func `a wake-up brings a look, where a slot is free`() {
         var plan = rested()
-        plan.wake()
+        plan.wake(now: start, free: 5)
         #expect(action(plan) == .claim)
         #expect(action(plan, free: 0) == .wait(until: start + .seconds(5)))
     }
 
     @Test func `what comes while a look is under way brings another one`() {
         var plan = rested()
-        look(&plan, bringing: 0, of: 5) { $0.wake() }
+        look(&plan, bringing: 0, of: 5) { $0.wake(now: start, free: 5) }
         #expect(action(plan) == .claim)
     }
 
@@ -81,5 +81,83 @@ import Testing
         var plan = rested()
         plan.polled(isReapingDone: false, now: start + .seconds(1), pause: .seconds(5))
         #expect(action(plan) == .poll)
+    }
+
+    // MARK: Waiting to be woken
+
+    /// A plan whose worker waits, as the database knows, and has looked since.
+    private func waiting() -> PollPlan {
+        var plan = rested()
+        plan.isListening = true
+        plan.attended(true, now: start)
+        look(&plan, bringing: 0, of: 5)
+        return plan
+    }
+
+    @Test func `who has nothing to do lets itself be woken, and looks again before it waits`() {
+        var plan = rested()
+        plan.isListening = true
+        #expect(action(plan) == .attend(true))
+        plan.attended(true, now: start)
+        #expect(action(plan, after: .zero) == .claim)
+        look(&plan, bringing: 0, of: 5)
+        #expect(action(plan, after: .zero) == .wait(until: start + .milliseconds(5)))
+    }
+
+    @Test func `who can't be woken doesn't say that it waits`() {
+        var plan = waiting()
+        plan.isListening = false
+        #expect(action(plan) == .attend(false))
+        plan.attended(false, now: start)
+        #expect(action(plan) == .claim || action(plan) == .wait(until: start + .seconds(5)))
+    }
+
+    @Test func `inserts that committed late are looked for after ever longer times`() {
+        var plan = waiting()
+        var looks: [Duration] = []
+        for millisecond in 1..<5000 {
+            let time = Duration.milliseconds(millisecond)
+            guard action(plan, after: time) == .claim else { continue }
+            looks.append(time)
+            look(&plan, bringing: 0, of: 5, after: time)
+        }
+        #expect(looks == [.milliseconds(5), .milliseconds(30), .milliseconds(155), .milliseconds(780)])
+    }
+
+    @Test func `a full worker turns wake-ups away, and looks when a slot becomes free`() {
+        var plan = waiting()
+        look(&plan, bringing: 5, of: 5)
+        for _ in 0..<2 { plan.wake(now: start, free: 0) }
+        #expect(action(plan, after: .zero, free: 0) == .attend(false))
+        plan.attended(false, now: start)
+        #expect(action(plan, after: .zero, free: 0) == .wait(until: start + .seconds(5)))
+        look(&plan, bringing: 1, of: 5)
+        let isWanted = plan.slotFreed()
+        #expect(isWanted)
+    }
+
+    @Test func `a storm of wake-ups is turned away until nothing more is found`() {
+        var plan = waiting()
+        for _ in 0..<16 { plan.wake(now: start, free: 5) }
+        #expect(action(plan, after: .zero) == .attend(false))
+        plan.attended(false, now: start)
+        look(&plan, bringing: 3, of: 5)
+        #expect(action(plan, after: .zero) == .wait(until: start + .milliseconds(4)))
+        #expect(action(plan, after: .milliseconds(4)) == .claim)
+        look(&plan, bringing: 0, of: 5, after: .milliseconds(21))
+        #expect(action(plan, after: .milliseconds(21)) == .attend(true))
+    }
+
+    @Test func `a few wake-ups are no storm`() {
+        var plan = waiting()
+        for number in 0..<40 { plan.wake(now: start + .milliseconds(5 * number), free: 5) }
+        look(&plan, bringing: 1, of: 5, after: .milliseconds(3))
+        #expect(action(plan, after: .milliseconds(3)) == .wait(until: start + .milliseconds(5)))
+    }
+
+    @Test func `what is due nobody knows where is looked for by the timer's look`() {
+        var plan = waiting()
+        plan.pollSoon(now: start)
+        #expect(action(plan, after: .zero) == .poll)
     }
 }

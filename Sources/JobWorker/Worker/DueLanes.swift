@@ -1,0 +1,106 @@
+import Postgres
+
+/// Where due jobs may be: the priorities of each queue that are known to hold some, and how far each was seen.
+///
+/// Jobs of one lane become due one after another, so what was seen isn't looked at again: neither the dead versions
+/// of jobs claimed since an old snapshot began, nor jobs that nobody here serves. What comes in behind what was seen is
+/// announced with its due time, or found by the timer's look, which sees everything. A value.
+struct DueLanes: Sendable {
+    private typealias Place = ClaimRequest.Place
+
+    private struct Lane: Hashable {
+        let queue: String
+        let priority: Int
+    }
+
+    /// `nil`: nothing of it was seen yet.
+    private var seen: [Lane: Place?] = [:]
+    /// Announced since a look last took in what was.
+    private var announced: [Lane: Place?] = [:]
+    /// The database's clock, and when it was so here.
+    private var clock: (database: Timestamp, here: ContinuousClock.Instant)?
+
+    /// Transactions that take longer until they commit may insert behind what was seen.
+    private static let margin = Duration.seconds(1)
+    /// Lanes that are kept in mind; beyond, the timer finds the jobs.
+    private static let lanesMax = 1000
+
+    /// Jobs of this lane have become due, the first of them at this time.
+    mutating func hear(_ announcement: DueAnnouncement) {
+        guard case .lane(let queue, let priority, let due) = announcement else { return }
+        let lane = Lane(queue: queue, priority: priority)
+        guard seen.count + announced.count < DueLanes.lanesMax || seen[lane] != nil else { return }
+        let place = due.map { Place(due: $0) }
+        announced[lane] = .some(DueLanes.earlier(announced[lane] ?? place, place))
+    }
+
+    /// Where a look that begins now has to look.
+    mutating func asked() -> [ClaimRequest.Lane] {
+        for (lane, due) in announced { seen[lane] = .some(DueLanes.earlier(seen[lane] ?? due, due)) }
+        announced = [:]
+        return seen.map { ClaimRequest.Lane(queue: $0.queue, priority: $0.priority, from: $1) }
+    }
+
+    /// A look at everything found these lanes.
+    mutating func discovered(_ lanes: [ClaimRequest.Lane], at time: Timestamp, now: ContinuousClock.Instant) {
+        clock = (time, now)
+        seen = [:]
+        for lane in lanes.prefix(DueLanes.lanesMax) {
+            seen[Lane(queue: lane.queue, priority: lane.priority)] = .some(nil)
+        }
+    }
+
+    /// A look at these lanes, begun at `askedAt`, brought these jobs.
+    mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], askedAt: ContinuousClock.Instant) {
+        // Those passed over now may be taken by a later look.
+        guard request.takesSuspect, !claimed.contains(where: \.isSuspect), let clock else { return }
+        let end = Place(due: clock.database.advanced(by: askedAt - clock.here - DueLanes.margin))
+        let free = Dictionary(request.queues.map { ($0.name, $0.free) }) { first, _ in first }
+        let byQueue = Dictionary(grouping: claimed, by: \.job.queue)
+        for (lane, before) in seen {
+            let found = byQueue[lane.queue] ?? []
+            let share = min(free[lane.queue] ?? free["*"] ?? 0, request.limit)
+            let isCut = found.count >= share || claimed.count >= request.limit
+            // Lanes of lower priority were not looked at, or not to their end.
+            guard let lowest = found.map(\.job.priority).min() else {
+                if !isCut { seen[lane] = .some(DueLanes.later(before, end)) }
+                continue
+            }
+            if !isCut || lane.priority > lowest {
+                seen[lane] = .some(DueLanes.later(before, end))
+            } else if lane.priority == lowest,
+                let last = found.filter({ $0.job.priority == lowest }).map({ Place(due: $0.job.dueAt, id: $0.job.id) }).max()
+            {
+                seen[lane] = .some(DueLanes.later(before, last))
+            }
+        }
+    }
+
+    /// `nil` is the earliest.
+    private static func earlier(_ left: Place?, _ right: Place?) -> Place? {
+        guard let left, let right else { return nil }
+        return min(left, right)
+    }
+
+    private static func later(_ left: Place?, _ right: Place) -> Place {
+        left.map { max($0, right) } ?? right
+    }
+}
+
+/// What a notification says of jobs that have become due. Anybody may send one: a hint, never a fact.
+enum DueAnnouncement: Sendable, Hashable {
+    case lane(queue: String, priority: Int, due: Timestamp?)
+    /// Anything anywhere.
+    case unknown
+
+    /// - Parameter payload: As `jobworker.wake` writes it: priority, due time in microseconds since 1970, queue.
+    init(payload: String) {
+        let parts = payload.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, let priority = Int(parts[0]), let microseconds = Int64(parts[1]) else {
+            self = .unknown
+            return
+        }
+        self = .lane(
+            queue: String(parts[2]), priority: priority, due: Timestamp(microseconds: microseconds))
+    }
+}

@@ -1,0 +1,170 @@
+import Postgres
+import Synchronization
+
+/// Which claims may be under way, and what came of them: plans them, reserves slots for them, and hands claimed jobs on.
+///
+/// A claim is sent by the poller, or rides with completions that the completer stores.
+final class Intake: Sendable {
+    /// A claim on its way. Ends with exactly one of `end` and `fail`.
+    struct Claiming: Sendable {
+        let request: ClaimRequest
+        /// Slots kept free for it, beside those of runs that it ends.
+        fileprivate let reserved: Int
+        fileprivate let askedAt: ContinuousClock.Instant
+    }
+
+    private struct State {
+        var plan = PollPlan(now: .now)
+        var lanes = DueLanes()
+        /// Claims on their way.
+        var underway = 0
+        /// One of them may bring a suspect.
+        var isSuspectUnderway = false
+        var isStopping = false
+    }
+
+    /// Two overlap: while one waits for the disk the other is worked on.
+    private static let underwayMax = 2
+
+    /// The jobs of one claim each; finishes when none can come any more.
+    let arrivals: AsyncStream<[ClaimedJob]>
+    private let arrived: AsyncStream<[ClaimedJob]>.Continuation
+    private let running: RunningJobs
+    private let state = Mutex(State())
+    private let wakeup: Wakeup
+    private let configuration: @Sendable () -> WorkerConfiguration
+    private let jobTypes: @Sendable () -> [String]
+
+    /// - Parameter wakeup: Raised where the poller has something to do.
+    init(
+        running: RunningJobs, wakeup: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
+        jobTypes: @escaping @Sendable () -> [String]
+    ) {
+        (arrivals, arrived) = AsyncStream.makeStream()
+        self.running = running
+        self.wakeup = wakeup
+        self.configuration = configuration
+        self.jobTypes = jobTypes
+    }
+
+    // MARK: What happens
+
+    /// Something may be due.
+    func hear(_ announcement: DueAnnouncement) {
+        let free = running.free
+        state.withLock { state in
+            state.lanes.hear(announcement)
+            if announcement == .unknown { state.plan.pollSoon(now: .now) }
+            state.plan.wake(now: .now, free: free)
+        }
+        wakeup.raise()
+    }
+
+    func setListening(_ isListening: Bool) {
+        state.withLock { $0.plan.isListening = isListening }
+        wakeup.raise()
+    }
+
+    /// Slots have become free: worth a look if the last one left something behind.
+    func slotsFreed() {
+        let mustLook = state.withLock { $0.plan.slotFreed() }
+        if mustLook { wakeup.raise() }
+    }
+
+    /// No claim begins any more.
+    func stop() {
+        let isDone = state.withLock { state in
+            state.isStopping = true
+            return state.underway == 0
+        }
+        if isDone { arrived.finish() }
+    }
+
+    // MARK: Planning
+
+    func action(isAsked: Bool) -> PollPlan.Action {
+        let free = running.free
+        return state.withLock { $0.plan.action(now: .now, isAsked: isAsked, free: free) }
+    }
+
+    func attended(_ isAttending: Bool) { state.withLock { $0.plan.attended(isAttending, now: .now) } }
+    var isAttending: Bool { state.withLock { $0.plan.isAttending } }
+
+    /// The timer's look has been answered.
+    func polled(isReapingDone: Bool, pause: Duration) {
+        state.withLock { $0.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause) }
+    }
+
+    // MARK: Claims
+
+    /// - Parameter everywhere: The timer's look.
+    /// - Returns: `nil` where none may begin now.
+    func begin(everywhere: Bool) -> Claiming? {
+        state.withLock { state in
+            // The timer's look also tells that this process lives, and mustn't wait.
+            guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
+            return reserve(&state, everywhere: everywhere, leaving: [])
+        }
+    }
+
+    /// A claim that is to be sent along with the ends of these runs.
+    /// - Returns: `nil` where nothing is known to be due, or none may begin now.
+    func begin(leaving: [Claim]) -> Claiming? {
+        state.withLock { state in
+            guard mayBegin(state), state.plan.slotFreed() else { return nil }
+            return reserve(&state, everywhere: false, leaving: leaving)
+        }
+    }
+
+    /// What the database made of a claim, and of the runs whose ends it stored.
+    func end(_ claiming: Claiming, claimed: [ClaimedJob], lanes: [ClaimRequest.Lane]? = nil, at time: Timestamp? = nil, left: [Claim] = []) {
+        let configuration = configuration()
+        running.exchange(
+            leaving: left, reserved: claiming.reserved, claimed: claimed, timeout: configuration.jobTimeout,
+            staleAfter: configuration.staleAfter, askedAt: claiming.askedAt)
+        let isDone = state.withLock { state in
+            if let lanes, let time { state.lanes.discovered(lanes, at: time, now: claiming.askedAt) }
+            state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
+            state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
+            return leave(&state, claiming)
+        }
+        if !claimed.isEmpty { arrived.yield(claimed) }
+        if isDone { arrived.finish() } else { wakeup.raise() }
+    }
+
+    func fail(_ claiming: Claiming) {
+        running.release(claiming.reserved)
+        let isDone = state.withLock { state in
+            state.plan.lookFailed()
+            return leave(&state, claiming)
+        }
+        if isDone { arrived.finish() } else { wakeup.raise() }
+    }
+
+    private func mayBegin(_ state: State) -> Bool {
+        guard !state.isStopping else { return false }
+        // Caps of single queues are counted for one claim at a time.
+        let isCapped = configuration().queues.contains { $0.maxConcurrent != nil }
+        return state.underway < (isCapped ? 1 : Intake.underwayMax)
+    }
+
+    private func reserve(_ state: inout State, everywhere: Bool, leaving: [Claim]) -> Claiming {
+        let isLonely = state.underway == 0 || !configuration().queues.contains { $0.maxConcurrent != nil }
+        let lanes = everywhere ? nil : state.lanes.asked()
+        if everywhere { _ = state.lanes.asked() }
+        var (request, reserved) = running.reserve(
+            configuration(), jobTypes: jobTypes(), lanes: lanes, leaving: leaving, claims: isLonely)
+        if state.isSuspectUnderway { request.takesSuspect = false }
+        if request.takesSuspect { state.isSuspectUnderway = true }
+        state.underway += 1
+        state.plan.lookBegins()
+        return Claiming(request: request, reserved: reserved, askedAt: .now)
+    }
+
+    /// - Returns: Whether it was the last of all.
+    private func leave(_ state: inout State, _ claiming: Claiming) -> Bool {
+        state.underway -= 1
+        if claiming.request.takesSuspect { state.isSuspectUnderway = false }
+        return state.isStopping && state.underway == 0
+    }
+}

@@ -1,0 +1,88 @@
+import JobWorker
+import Postgres
+import Support
+import Testing
+
+/// Who inserts wakes workers that wait, and no more than there are jobs.
+@Suite(.database()) struct WakeupTests {
+    let database = TestDatabase.current
+    private var store: JobStore { database.store() }
+
+    private func newJob(queue: String = "default", scheduledFor: Timestamp? = nil) -> NewJob {
+        var job = NewJob(workspaceID: TestDatabase.workspace, type: "noop", payload: JSONText("{}"))
+        (job.queue, job.scheduledFor) = (queue, scheduledFor)
+        return job
+    }
+
+    @Test func `an insert wakes once a statement and queue, a later job nobody`() async throws {
+        let worker = try await WaitingWorker(in: database)
+        _ = try await store.enqueue([newJob(scheduledFor: Timestamp(text: "2099-01-01T00:00:00Z"))])
+        _ = try await store.enqueue([newJob(), newJob(), newJob(queue: "mail")])
+        #expect(try await worker.heard().sorted() == ["default", "mail"])
+    }
+
+    @Test func `the announcement tells priority and due time`() async throws {
+        let worker = try await WaitingWorker(in: database)
+        var job = newJob(scheduledFor: Timestamp(text: "2020-01-02T03:04:05Z"))
+        job.priority = try #require(Priority(rawValue: 7))
+        _ = try await store.enqueue([job])
+        let payload = try #require(try await worker.connection.notifications(timeout: .seconds(30)).first?.payload)
+        guard case .lane("default", 7, let due?) = DueAnnouncement(payload: payload) else {
+            Issue.record("\(payload)")
+            return
+        }
+        // Due since it is there, as it was scheduled for earlier.
+        #expect(due > Timestamp(text: "2020-01-02T03:04:05Z") ?? due)
+    }
+
+    @Test func `one job wakes one of many workers, several jobs as many`() async throws {
+        var workers: [WaitingWorker] = []
+        for number in 0..<5 { workers.append(try await WaitingWorker(in: database, id: "w\(number)")) }
+        _ = try await store.enqueue([newJob()])
+        _ = try await store.enqueue([newJob(), newJob(), newJob()])
+        var heard = 0
+        for worker in workers { heard += try await worker.heard().count }
+        #expect(heard == 4)
+    }
+
+    @Test func `more jobs than workers wake each once`() async throws {
+        let workers = [
+            try await WaitingWorker(in: database, id: "a"), try await WaitingWorker(in: database, id: "b"),
+        ]
+        _ = try await store.enqueue((0..<10).map { _ in newJob() })
+        for worker in workers { #expect(try await worker.heard() == ["default"]) }
+    }
+
+    @Test func `only workers that serve the queue are woken`() async throws {
+        let other = try await WaitingWorker(in: database, id: "other", queues: ["mail"])
+        let all = try await WaitingWorker(in: database, id: "all", queues: ["mail", "*"])
+        _ = try await store.enqueue([newJob()])
+        #expect(try await other.heard() == [])
+        #expect(try await all.heard() == ["default"])
+    }
+
+    @Test func `who turned wake-ups away, or has given no sign for long, is left alone`() async throws {
+        let busy = try await WaitingWorker(in: database, id: "busy")
+        let dead = try await WaitingWorker(in: database, id: "dead", lasting: .zero)
+        try await store.turnAway(workerID: "busy")
+        _ = try await store.enqueue([newJob()])
+        #expect(try await busy.heard() == [])
+        #expect(try await dead.heard() == [])
+    }
+
+    @Test func `a queue that goes on wakes all its workers`() async throws {
+        try await database.run("INSERT INTO public.job_queues (name, paused_at) VALUES ('default', now())")
+        let workers = [
+            try await WaitingWorker(in: database, id: "a"), try await WaitingWorker(in: database, id: "b"),
+        ]
+        try await database.run("UPDATE public.job_queues SET paused_at = NULL WHERE name = 'default'")
+        for worker in workers { #expect(try await worker.heard() == ["- - default"]) }
+    }
+
+    @Test func `a worker that leaves waits no more`() async throws {
+        let worker = try await WaitingWorker(in: database)
+        try await store.leave(workerID: "waiting")
+        _ = try await store.enqueue([newJob()])
+        #expect(try await worker.heard() == [])
+    }
+}

@@ -1,0 +1,36 @@
+import JobWorker
+import Postgres
+
+/// Waits for wake-ups as a worker does, and tells which came.
+public struct WaitingWorker: Sendable {
+    public let connection: Connection
+    private let database: TestDatabase
+    private let channel: String
+
+    public init(
+        in database: TestDatabase, id: String = "waiting", queues: [String] = ["*"], lasting: Duration = .seconds(600)
+    ) async throws {
+        self.database = database
+        channel = "jobworker_wake_\(id)"
+        connection = try await Connection.open(database.settings)
+        try await connection.runScript("LISTEN \"\(channel)\"; LISTEN jobworker_cancel")
+        try await database.store().attend(
+            Attention(workerID: id, channel: channel, queues: queues, lasting: lasting))
+    }
+
+    /// What came until now: the queues of jobs that are due, `cancel` for a cancelled run. May be asked once.
+    public func heard() async throws -> [String] {
+        let end = "end of test"
+        try await database.run("NOTIFY \"\(channel)\", '\(end)'")
+        var heard: [String] = []
+        while heard.last != end {
+            heard += try await connection.notifications(timeout: .seconds(30)).map { notification in
+                if notification.channel == "jobworker_cancel" { return "cancel" }
+                if case .lane(let queue, _, _) = DueAnnouncement(payload: notification.payload) { return queue }
+                return notification.payload
+            }
+        }
+        await connection.close()
+        return heard.dropLast()
+    }
+}

@@ -1,0 +1,124 @@
+import FoundationEssentials
+import Postgres
+import Testing
+
+@testable import JobWorker
+
+@Suite struct DueLanesTests {
+    private typealias Lane = ClaimRequest.Lane
+    private let start = ContinuousClock.now
+    private let noon = Timestamp(microseconds: 1_700_000_000_000_000)
+
+    /// Two priorities of one queue, as the timer's look found them at noon.
+    private func discovered(_ lanes: [(String, Int)] = [("default", 5), ("default", 0)]) -> DueLanes {
+        var due = DueLanes()
+        due.discovered(lanes.map { Lane(queue: $0, priority: $1, from: nil) }, at: noon, now: start)
+        return due
+    }
+
+    private func job(_ queue: String = "default", priority: Int = 0, due: Timestamp, isSuspect: Bool = false) -> ClaimedJob {
+        let id = UUID()
+        let job = Job(
+            id: id, workspaceID: UUID(), type: "noop", queue: queue, payload: JSONText("{}"), priority: priority,
+            createdAt: due, dueAt: due, startedAt: due)
+        return ClaimedJob(job: job, claim: Claim(jobID: id, token: 1), isSuspect: isSuspect, refusal: nil)
+    }
+
+    private func look(_ due: inout DueLanes, limit: Int = 5, takesSuspect: Bool = true, bringing jobs: [ClaimedJob]) {
+        let request = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: limit)], lanes: due.asked(), limit: limit,
+            takesSuspect: takesSuspect, staleAfter: .seconds(120))
+        due.looked(for: request, claimed: jobs, askedAt: start)
+    }
+
+    private func from(_ due: DueLanes, queue: String = "default", _ priority: Int) -> ClaimRequest.Place? {
+        var due = due
+        return due.asked().first { $0.queue == queue && $0.priority == priority }?.from
+    }
+
+    /// What a look that found the end of a lane at noon leaves to be looked at again.
+    private var end: ClaimRequest.Place { ClaimRequest.Place(due: noon.advanced(by: .seconds(-1))) }
+
+    @Test func `before the first look at everything there is nowhere to look`() {
+        var due = DueLanes()
+        #expect(due.asked().isEmpty)
+    }
+
+    @Test func `a lane seen to its end is looked at from a moment before`() {
+        var due = discovered()
+        look(&due, bringing: [job(due: noon)])
+        #expect(from(due, 0) == end && from(due, 5) == end)
+    }
+
+    @Test func `a lane that still holds something is looked at from the last job on`() {
+        var due = discovered()
+        let jobs = [job(priority: 5, due: noon), job(due: noon.advanced(by: .seconds(-9)))]
+        look(&due, limit: 2, bringing: jobs)
+        #expect(from(due, 5) == end)
+        #expect(from(due, 0) == ClaimRequest.Place(due: jobs[1].job.dueAt, id: jobs[1].job.id))
+    }
+
+    @Test func `lanes that a full look didn't come to stay as they are`() {
+        var due = discovered()
+        look(&due, limit: 1, bringing: [job(priority: 5, due: noon)])
+        #expect(from(due, 0) == nil)
+    }
+
+    @Test func `a job announced behind what was seen is looked for`() {
+        var due = discovered()
+        look(&due, bringing: [])
+        let early = noon.advanced(by: .seconds(-60))
+        due.hear(.lane(queue: "default", priority: 0, due: early))
+        #expect(from(due, 0) == ClaimRequest.Place(due: early))
+    }
+
+    @Test func `an announcement during a look survives it`() {
+        var due = discovered()
+        let request = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: 5)], lanes: due.asked(), limit: 5,
+            takesSuspect: true, staleAfter: .seconds(120))
+        let early = noon.advanced(by: .seconds(-60))
+        due.hear(.lane(queue: "default", priority: 0, due: early))
+        due.looked(for: request, claimed: [], askedAt: start)
+        #expect(from(due, 0) == ClaimRequest.Place(due: early))
+    }
+
+    @Test func `an announced lane is new`() {
+        var due = discovered([])
+        due.hear(.lane(queue: "mail", priority: -3, due: noon))
+        #expect(from(due, queue: "mail", -3) == ClaimRequest.Place(due: noon))
+    }
+
+    @Test func `looks that pass over suspects leave them to be found`() {
+        var due = discovered()
+        look(&due, takesSuspect: false, bringing: [])
+        #expect(from(due, 0) == nil)
+        look(&due, bringing: [job(due: noon, isSuspect: true)])
+        #expect(from(due, 0) == nil)
+    }
+
+    @Test func `the timer's look begins anew`() {
+        var due = discovered()
+        look(&due, bringing: [])
+        due.discovered([Lane(queue: "default", priority: 0, from: nil)], at: noon, now: start)
+        #expect(from(due, 0) == nil)
+        #expect(due.asked().count == 1)
+    }
+
+    @Test func `many invented announcements fill no memory`() {
+        var due = discovered()
+        for number in 0..<5000 { due.hear(.lane(queue: "q\(number)", priority: 0, due: noon)) }
+        #expect(due.asked().count <= 1001)
+    }
+
+    @Test(arguments: ["", "default", "x 1 default", "1 default", "- - default", "1 x default"])
+    func `an announcement of another form is about anything`(payload: String) {
+        #expect(DueAnnouncement(payload: payload) == .unknown)
+    }
+
+    @Test func `an announcement names priority, time and queue`() {
+        #expect(
+            DueAnnouncement(payload: "-2 1700000000000000 my queue")
+                == .lane(queue: "my queue", priority: -2, due: noon))
+    }
+}
