@@ -90,7 +90,7 @@ let package = Package(
                 .embedInCode("0005_queues_schedules_webhooks.sql"),
                 .embedInCode("0006_fill_defaults_procedure.sql"),
                 .embedInCode("0007_fill_defaults.sql"),
-                .embedInCode("0008_wakeups.sql"),
+                .embedInCode("0010_wakeups.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),

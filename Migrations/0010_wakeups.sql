@@ -1,4 +1,4 @@
--- 0008: wake-ups go to workers that wait, and to no more of them than there are jobs.
+-- 0010: wake-ups go to workers that wait, and to no more of them than there are jobs.
 -- Locks:   jobs and job_queues against everything, for a moment.
 -- Rollout: workers of earlier versions hear nothing any more and find jobs by their timer.
 -- Growth:  a row per waiting worker.
