@@ -156,7 +156,7 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations",
-                "JobWorker", "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging,
+                "JobWorker", "Enrichment", "ControlPlane", "Daemon", "Bench", "Terminal", "Doctor", "Console", logging,
                 coreMetrics, crypto, lifecycle, signals,
             ] + http,
             swiftSettings: swiftSettings),
