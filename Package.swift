@@ -166,7 +166,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",
-                "Development", logging, crypto, lifecycle, subprocess,
+                "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ],
             swiftSettings: swiftSettings),
         .testTarget(

@@ -91,6 +91,16 @@ package struct BenchDatabase: Sendable {
             ? "the login itself, as it may not make roles" : "a member of jobworker, under the row policies"
     }
 
+    /// Writes out what a preparation left behind, so that it isn't part of what is measured; nothing where the login may
+    /// not.
+    func checkpoint(_ connection: Connection) async throws(PostgresError) {
+        do {
+            try await connection.runScript("CHECKPOINT")
+        } catch {
+            guard error.sqlState == "42501" else { throw error }
+        }
+    }
+
     /// Asks again and again until a condition holds.
     /// - Parameter condition: A query whose only row has the column `is_so`.
     func wait(

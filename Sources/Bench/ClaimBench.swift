@@ -128,7 +128,7 @@ package struct ClaimBench: Sendable {
         try await connection.runScript("ALTER TABLE public.jobs DISABLE TRIGGER \(triggers)")
         if crowd.isChurn { try await churn(crowd, connection) } else { try await settle(crowd, connection) }
         try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER \(triggers)")
-        try await connection.runScript("CHECKPOINT")
+        try await database.checkpoint(connection)
     }
 
     /// Millions of rows in one statement, the indexes built afterwards, then vacuumed.

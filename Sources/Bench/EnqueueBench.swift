@@ -183,6 +183,6 @@ package struct EnqueueBench: Sendable {
         try await connection.runScript(
             kept.isEmpty ? "TRUNCATE public.jobs CASCADE" : "DELETE FROM public.jobs WHERE job_type = 'noop'")
         try await connection.runScript("VACUUM public.jobs")
-        try await connection.runScript("CHECKPOINT")
+        try await database.checkpoint(connection)
     }
 }

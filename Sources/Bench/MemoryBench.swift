@@ -41,6 +41,8 @@ package struct MemoryBench: Sendable {
             try await add(slots, type: "sleep", payload: #"{"seconds": 86400}"#, connection)
             try await database.wait(
                 until: "SELECT count(*) = \(slots) AS is_so FROM public.jobs WHERE status = 'processing'", connection)
+            // Claimed is not yet begun.
+            try await Task.sleep(for: .seconds(1))
             let running = workers.usage.residentMegabytes
             try await connection.runScript("UPDATE public.jobs SET status = 'cancelled' WHERE job_type = 'sleep'")
             try await database.wait(until: "SELECT count(*) = 0 AS is_so FROM public.jobs WHERE lease_open", connection)

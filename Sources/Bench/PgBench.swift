@@ -32,7 +32,8 @@ package struct PgBench: Sendable {
                 "--transactions=\(transactions)", "--file=\(path)", connectionString,
             ], output: .string(limit: 65_536), error: .string(limit: 65_536))
         guard result.terminationStatus.isSuccess, let rate = PgBench.rate(in: result.standardOutput) else {
-            throw DevelopmentError("pgbench failed:\n\(result.standardError.suffix(2000))")
+            throw DevelopmentError(
+                "pgbench failed:\n\(result.standardOutput.suffix(1000))\(result.standardError.suffix(2000))")
         }
         return rate
     }

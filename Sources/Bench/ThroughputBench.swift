@@ -159,7 +159,7 @@ package struct ThroughputBench: Sendable {
             SELECT \(database.workspaceID), 'noop', '{}', \(queue) FROM generate_series(1, \(options.jobs))
             """)
         try await connection.runScript("VACUUM ANALYZE public.jobs")
-        try await connection.runScript("CHECKPOINT")
+        try await database.checkpoint(connection)
     }
 
     // MARK: The ceiling
