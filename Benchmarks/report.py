@@ -3,18 +3,26 @@
 
     report.py RESULTS.json                        writes the table to standard output
     report.py RESULTS.json --table T.md --picture P.svg
+    report.py RESULTS.json --adopt                writes the head figures into README.md and docs/images/throughput.svg
 
 The results are a JSON object: 'measures' is a list of objects with 'id', 'title', 'unit', and 'values', which gives for
-each actor, such as 'jobworker', 'bound' or a peer, a list of numbers, one for each round. docs: Benchmarks/README.md
+each actor, such as 'jobworker', 'bound' or a peer, a list of numbers, one for each round.
 """
 
 import argparse
 import json
+import pathlib
+import re
 import statistics
 import sys
 from xml.sax.saxutils import escape
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PICTURE = "docs/images/throughput.svg"
 OURS, BOUND = "jobworker", "bound"
+# What the README tells; the whole is in table.md.
+HEADLINES = ["drain_5", "drain_50", "drain_500", "enqueue_one_by_one", "enqueue_batches", "latency_p50", "latency_p99",
+             "start", "idle_memory", "idle_cpu", "idle_transactions", "memory_running", "memory_after"]
 
 
 def number(value):
@@ -40,12 +48,14 @@ def ratio(measure):
     return number(statistics.median(ours) / statistics.median(bound))
 
 
-def table(results):
-    """The whole as Markdown: one line for each measure, one column for each actor."""
+def table(results, only=None):
+    """As Markdown: one line for each measure, or for those of `only`; one column for each actor."""
     peers = results.get("peers", [])
     head = ["", "unit", OURS, "bound", "ratio", *[f"{peer['name']} {peer['version']}" for peer in peers]]
     lines = [heading(results), "", row(head), row(["---"] * len(head))]
     for measure in results["measures"]:
+        if only is not None and measure["id"] not in only:
+            continue
         values = measure["values"]
         bound = spread(values[BOUND]) if BOUND in values else ""
         cells = [spread(values[peer["name"]]) if peer["name"] in values else "" for peer in peers]
@@ -53,6 +63,16 @@ def table(results):
     lines.append("")
     lines += [f"{peer['name']} is {peer['durability']}: {peer['settings']}." for peer in peers]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def adopted(readme, results):
+    """The text of README.md with the head figures between its marks."""
+    pattern = re.compile(r"(<!-- begin benchmarks[^\n]*-->\n).*?(<!-- end benchmarks -->)", re.DOTALL)
+    if not pattern.search(readme):
+        raise ValueError("README.md lacks the marks 'begin benchmarks' and 'end benchmarks'")
+    image = f"![Jobs a second and start times, beside bare statements and other job queues]({PICTURE})"
+    text = f"{image}\n\n{table(results, HEADLINES)}"
+    return pattern.sub(lambda match: match[1] + text + match[2], readme)
 
 
 def row(cells):
@@ -132,6 +152,7 @@ def main():
     parser.add_argument("results")
     parser.add_argument("--table")
     parser.add_argument("--picture")
+    parser.add_argument("--adopt", action="store_true")
     arguments = parser.parse_args()
     with open(arguments.results) as file:
         results = json.load(file)
@@ -139,7 +160,12 @@ def main():
         if path:
             with open(path, "w") as file:
                 file.write(text(results))
-    if not arguments.table and not arguments.picture:
+    if arguments.adopt:
+        readme = ROOT / "README.md"
+        readme.write_text(adopted(readme.read_text(), results))
+        (ROOT / PICTURE).parent.mkdir(exist_ok=True)
+        (ROOT / PICTURE).write_text(picture(results))
+    elif not arguments.table and not arguments.picture:
         sys.stdout.write(table(results))
 
 

@@ -16,6 +16,7 @@ import sys
 import time
 
 import report
+import scale_out
 from server import Server, Unavailable, ends_in_order
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -62,10 +63,10 @@ class Results:
             if value is not None:
                 measure["values"].setdefault(actor, []).append(value)
 
-    def document(self, server, program, peers):
+    def document(self, postgres, program, peers):
         return {
             "date": datetime.date.today().isoformat(), "rounds": self.sizes.rounds, "machine": machine(),
-            "postgres": server.version, "program": program, "peers": peers,
+            "postgres": postgres, "program": program, "peers": peers,
             "measures": list(self.measures.values()), "raw": self.raw,
         }
 
@@ -84,6 +85,22 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def output_of(command, environment=None):
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})})
+    if result.returncode:
+        raise Unavailable(f"'{' '.join(command)}' ended with status {result.returncode}")
+    return result.stdout
+
+
+def once_more(command, environment):
+    """The output; a failure is shown and tried again once, so that it doesn't cost the rounds that are done."""
+    try:
+        return output_of(command, environment)
+    except Unavailable as problem:
+        say(f"    {problem}; once more")
+        return output_of(command, environment)
+
+
 class Jobworker:
     """`jobworker bench`, one run at a time."""
 
@@ -95,12 +112,8 @@ class Jobworker:
 
     def bench(self, *arguments):
         words = [str(word) for word in arguments]
-        result = subprocess.run(
-            [self.program, "bench", *words, "--json"], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "DATABASE_URL": self.server.url()})
-        if result.returncode:
-            raise Unavailable(f"'jobworker bench {' '.join(words)}' ended with status {result.returncode}")
-        answer = json.loads(result.stdout)
+        answer = json.loads(once_more(
+            [self.program, "bench", *words, "--json"], {"DATABASE_URL": self.server.url()}))
         self.results.raw.append({"command": words, "result": answer})
         return answer
 
@@ -171,6 +184,31 @@ class Jobworker:
                                  BOUND: condition[key]["empty_milliseconds"][share]})
 
 
+def add_scale_out(results, program, is_quick):
+    """Measured once; the runs in it are those of the rounds."""
+    got = scale_out.measure(program, is_quick)
+    results.raw.append({"command": ["scale-out"], "result": got})
+    both, idle, apart = got["many_and_one"], got["idle"], got["apart"]
+    beside = f"{both['processes']} workers with {both['slots']} slots, beside one with {both['processes'] * both['slots']}"
+    for many, one in zip(both["many_jobs_per_second"], both["one_jobs_per_second"]):
+        results.add("scale_rate", f"jobs done, {beside}", "per s", **{OURS: many, BOUND: one})
+    results.add("scale_claims", f"claim statements for {both['jobs']:,} jobs, {beside}", "", **{
+        OURS: both["many_claim_statements"], BOUND: both["one_claim_statements"]})
+    results.add("scale_connections", f"connections of a worker, {both['processes']} workers", "",
+                **{OURS: both["connections_per_process"]})
+    for point in idle["points"]:
+        results.add(f"scale_idle_{point['workers']}", f"server's processor, {point['workers']} idle workers", "% of a core",
+                    **{OURS: point["server_cpu_percent"]})
+    results.add("scale_idle_1000", "the same for 1,000 idle workers, extrapolated", "% of a core",
+                **{OURS: idle["thousand_workers_server_cpu_percent"]})
+    last = idle["points"][-1]
+    results.add("scale_herd", f"claims sent for a single job, {last['workers']} idle workers", "",
+                **{OURS: last["claims_per_job"]})
+    for rate in apart.get("jobs_per_second", []):
+        results.add("scale_apart", "jobs done, workers in two network namespaces, each job exactly once", "per s",
+                    **{OURS: rate})
+
+
 class Peer:
     """One of the drivers in peers/, each time in a database of its own."""
 
@@ -183,10 +221,7 @@ class Peer:
         return [self.python, str(HERE / "peers" / "measure.py"), self.name, *map(str, arguments)]
 
     def call(self, *arguments):
-        result = subprocess.run(self.command(*arguments), stdout=subprocess.PIPE, text=True)
-        if result.returncode:
-            raise Unavailable(f"{self.name}: '{' '.join(map(str, arguments))}' ended with {result.returncode}")
-        return result.stdout
+        return output_of(self.command(*arguments))
 
     def measure(self, *arguments):
         database = f"peer_{self.name}"
@@ -284,22 +319,25 @@ def main():
     output.mkdir(parents=True, exist_ok=True)
     sizes = Sizes(arguments.quick)
     results = Results(sizes)
+    program = os.path.abspath(arguments.program)
     try:
         with Server() as server:
-            actors = [Jobworker(arguments.program, server, results)]
+            actors = [Jobworker(program, server, results)]
             if arguments.peers_python:
                 actors += [Peer(name, arguments.peers_python, server, results) for name in sizes.peer_drains]
             measure_all(actors, sizes)
-            version = subprocess.run([arguments.program, "--version"], check=True, capture_output=True, text=True)
-            document = results.document(
-                server, version.stdout.strip(), [actor.about for actor in actors if actor.name != OURS])
+            postgres = server.version
+        add_scale_out(results, program, arguments.quick)
+        version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     except Unavailable as problem:
         sys.exit(f"Cannot go on: {problem}")
+    document = results.document(postgres, version, [actor.about for actor in actors if actor.name != OURS])
     (output / "results.json").write_text(json.dumps(document, indent=1) + "\n")
     (output / "table.md").write_text(report.table(document))
     (output / "throughput.svg").write_text(report.picture(document))
     print(report.table(document))
     say(f"Written: {output}/results.json, table.md and throughput.svg")
+    say(f"Into the README with: Benchmarks/report.py --adopt {output}/results.json")
 
 
 if __name__ == "__main__":

@@ -112,10 +112,11 @@ class Server:
             return f"postgresql://{role}:{self.password}@{host}:5432/{database}"
         return f"postgresql://{role}@/{database}?host={self.directory}"
 
-    def query(self, sql, database="postgres"):
-        """The rows, each a list of texts."""
+    def query(self, *sql, database="postgres"):
+        """Statements, each a transaction, sent by one session. Gives the rows of all of them, each a list of texts."""
+        commands = [word for statement in sql for word in ("-c", statement)]
         result = subprocess.run(
-            [f"{self.bin}/psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-c", sql, self.url(database)],
+            [f"{self.bin}/psql", "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", *commands, self.url(database)],
             check=True, capture_output=True, text=True)
         return [line.split("\t") for line in result.stdout.splitlines()]
 

@@ -92,6 +92,9 @@ package struct ClaimBench: Sendable {
     private func measure(_ connection: Connection) async throws -> (claim: Sample, look: Sample) {
         let pool = ConnectionPool(database.workerSettings, limit: 1)
         let store = JobStore(pool: pool)
+        // Connecting, preparing and the first plans are not what is asked about. Another queue: what a crowd left in the
+        // index is to be met by the first claim that counts.
+        for _ in 0..<10 { _ = try await store.claim(request(queue: "bench-warm-up")) }
         let look = try await time(store, expected: 0)
         _ = try await connection.query(
             """
@@ -104,19 +107,22 @@ package struct ClaimBench: Sendable {
     }
 
     private func time(_ store: JobStore, expected: Int) async throws -> Sample {
-        let request = ClaimRequest(
-            workerID: "bench", jobTypes: ["noop"], queues: [.init(name: "default", free: options.batch)],
-            limit: options.batch, takesSuspect: true, staleAfter: .seconds(120))
         var times: [Double] = []
         for _ in 0..<options.claims {
             let began = ContinuousClock.now
-            let claimed = try await store.claim(request)
+            let claimed = try await store.claim(request(queue: "default"))
             times.append((ContinuousClock.now - began).milliseconds)
             guard claimed.count == expected else {
                 throw DevelopmentError("a claim gave \(claimed.count) jobs, \(expected) were due")
             }
         }
         return Sample(times)
+    }
+
+    private func request(queue: String) -> ClaimRequest {
+        ClaimRequest(
+            workerID: "bench", jobTypes: ["noop"], queues: [.init(name: queue, free: options.batch)],
+            limit: options.batch, takesSuspect: true, staleAfter: .seconds(120))
     }
 
     private func fill(_ crowd: Crowd, _ connection: Connection) async throws {
