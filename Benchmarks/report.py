@@ -118,6 +118,7 @@ LONGEST = WIDTH - LEFT - 90
 def picture(results):
     """An SVG with a bar for each actor. The background stays the page's own."""
     measures = {measure["id"]: measure for measure in results["measures"]}
+    classes = {OURS: "strict", **{peer["name"]: peer["durability"] for peer in results.get("peers", [])}}
     parts, y = [], 10
     for title, identifier, aside in GROUPS:
         values = {name: given for name, given in measures.get(identifier, {}).get("values", {}).items() if given}
@@ -133,6 +134,8 @@ def picture(results):
             length = max(1.0, LONGEST * median / most) if most else 1.0
             kind = {OURS: "ours", BOUND: "bound"}.get(name, "peer")
             shown = NAMES.get(name, {}).get(identifier.split("_")[0], name)
+            if identifier.startswith("drain") and name in classes:
+                shown += f", {classes[name]}"
             parts.append(f'<text x="{LEFT - 8}" y="{y + 14}" text-anchor="end">{escape(shown)}</text>')
             parts.append(f'<rect class="{kind}" x="{LEFT}" y="{y}" width="{length:.1f}" height="{BAR}" rx="2"/>')
             parts.append(f'<text class="value" x="{LEFT + length + 6:.1f}" y="{y + 14}">{number(median)}</text>')

@@ -13,7 +13,7 @@ import time
 from server import Server, Unavailable, ends_in_order
 from workers import DATABASE, LOGIN, Fleet
 
-JOBS = 50_000
+JOBS = 20_000
 RUNS = 5
 IDLE_SECONDS = 60
 

@@ -90,6 +90,12 @@ class PictureTests(unittest.TestCase):
             self.assertLessEqual(float(bar.get("x")) + float(bar.get("width")), float(root.get("width")))
         self.assertGreater(height, 0)
 
+    def test_rates_name_the_durability_class_of_each(self):
+        root = xml.fromstring(report.picture(results(("drain_5", "jobs", {"jobworker": [1], "other": [2]}), peers=["other"])))
+        texts = [text.text for text in root.iter(f"{SVG}text")]
+        self.assertIn("jobworker, strict", texts)
+        self.assertIn("other, strict", texts)
+
     def test_it_has_colours_for_dark_pages_too(self):
         self.assertIn("prefers-color-scheme: dark", report.picture(results(*self.MEASURES)))
 

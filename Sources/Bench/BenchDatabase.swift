@@ -15,7 +15,8 @@ package struct BenchDatabase: Sendable {
     package let workerSettings: ConnectionSettings
     /// The member of `jobworker`; `nil` where the login may not make roles.
     package let workerRole: String?
-    private let server: ConnectionSettings
+    /// Another database of the server, for looks at this one from outside.
+    let server: ConnectionSettings
 
     /// The workspace to which the jobs belong.
     package let workspaceID: UUID
@@ -33,12 +34,14 @@ package struct BenchDatabase: Sendable {
         }
         var settings = server
         settings.databaseName = name
+        // Millions of rows take their time.
+        (settings.statementTimeout, settings.answerTimeout) = (.seconds(3600), .seconds(3600))
         var role: String?
         let workspace = UUID()
         do {
             _ = try await Migrator(settings: settings).migrate()
             role = try await makeWorker(name, administrator)
-            var workerSettings = settings
+            var workerSettings = server
             workerSettings.connectionString = try server.connectionString(forDatabase: name, role: role)
             let inside = try await Connection.open(settings)
             _ = try await inside.query(

@@ -90,9 +90,7 @@ package struct IdleBench: Sendable {
         _ workers: BenchWorkers, ready: Sample, firstJob: Sample
     ) async throws -> Result {
         // From another database, so that these looks aren't counted.
-        var settings = database.settings
-        settings.databaseName = "postgres"
-        let outside = try await Connection.open(settings)
+        let outside = try await Connection.open(database.server)
         // What belongs to the start is over, and counted: a session tells of its transactions with its next one.
         try await Task.sleep(for: .seconds(min(6, seconds)))
         let before = workers.usage
