@@ -53,6 +53,9 @@ import Testing
         }
         #expect(isPositive(json["without_log_rows"]?["jobs_per_second"]?["p50"]))
         #expect(isPositive(json["ratio"]) && isPositive(json["peak_megabytes"]))
+        // Of so few jobs it may be less than the kernel counts.
+        #expect(json["worker_cpu_seconds_per1000_jobs"]?.double != nil)
+        #expect(json["server_cpu_seconds_per1000_jobs"]?.double != nil)
         #expect(json["role"]?.string?.contains("member of jobworker") == true)
     }
 
@@ -67,7 +70,7 @@ import Testing
     @Test func `rates of adding are told without a worker, with an idle one and with a busy one`() async throws {
         let json = try await figures("enqueue", "--jobs", "1000", "--clients", "2", "--runs", "1")
         for way in ["one_by_one", "concurrent", "batches"] {
-            #expect(isPositive(json[way]?["ratio"]))
+            #expect(isPositive(json[way]?["ratio"]) && isPositive(json[way]?["measured"]?["p50"]))
             #expect(isPositive(json["idle_worker"]?[way]?["ratio"]))
             #expect(isPositive(json["saturated_worker"]?[way]?["ratio"]))
         }
@@ -99,11 +102,13 @@ import Testing
         #expect(json["start_to_first_job_milliseconds"]?["count"] == 2)
         #expect(isPositive(json["start_to_first_job_milliseconds"]?["min"]) && isPositive(json["resident_megabytes"]))
         #expect((1...3).contains(json["connections"]?.double ?? 0))
+        #expect(json["cpu_percent"]?.double != nil && json["transactions_per_minute"]?.double != nil)
     }
 
     @Test func `memory is told idle, with running jobs and after many`() async throws {
         let json = try await figures("memory", "--jobs", "50", "--max-concurrent", "3")
         for name in ["idle", "running", "after", "peak"] { #expect(isPositive(json[name]), "\(name)") }
+        #expect(json["jobs"] == 50 && json["slots"] == 3)
     }
 
     @Test func `a login that may make databases and no roles is measured as itself`() async throws {
