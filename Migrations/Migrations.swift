@@ -31,5 +31,6 @@ public struct Migration: Sendable {
         Migration(5, "queues_schedules_webhooks", PackageResources._005_queues_schedules_webhooks_sql),
         Migration(6, "fill_defaults_procedure", PackageResources._006_fill_defaults_procedure_sql),
         Migration(7, "fill_defaults", PackageResources._007_fill_defaults_sql),
+        Migration(20, "api_requests", PackageResources._020_api_requests_sql),
     ]
 }

@@ -1,3 +1,4 @@
+import API
 import ControlPlane
 import Enrichment
 import FoundationEssentials
@@ -89,11 +90,12 @@ public struct Daemon: Sendable {
             migrate: migratingFirst ? migration() : nil)
         // Figures have a connection of their own, opened when somebody asks for them.
         let figuresPool = ConnectionPool(settings(configuration[Catalog.databaseURL], "figures"), limit: 1)
+        let api = APIDatabase(settings(configuration[Catalog.databaseURL], "api"), logger: logger)
         let figures = Figures(
             registry: metricRegistry, worker: worker, store: JobStore(pool: figuresPool), version: version,
             logger: logger)
         do {
-            try await serve(worker, figures, statsd, on: try addresses(directory))
+            try await serve(worker, figures, statsd, api, on: try addresses(directory))
         } catch {
             await statsd?.stop()
             throw error
@@ -105,13 +107,20 @@ public struct Daemon: Sendable {
     }
 
     private func serve(
-        _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, on addresses: [ListenAddress]
+        _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, _ api: APIDatabase,
+        on addresses: [ListenAddress]
     ) async throws {
         let group = Live<ServiceGroup?>(nil)
         let isServing = Live(false)
         let reason = Live("asked to")
         let notifier = Notifier()
-        let authentication = Authentication(operators: configuration.operatorDigests)
+        let authentication: Authentication
+        do throws(MemberKeysProblem) {
+            authentication = Authentication(
+                operators: configuration.operatorDigests, members: try configuration.memberVerifier())
+        } catch {
+            throw Failure.configuration("\(error)")
+        }
         let reload = Reload(
             sources: sources, current: configuration, worker: worker, authentication: authentication,
             logLevel: logLevel, notifier: notifier, logger: logger)
@@ -121,8 +130,10 @@ public struct Daemon: Sendable {
         let server = ControlPlaneServer(
             listeningOn: addresses,
             routes: RouteTable(
-                HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
-                    + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes),
+                OpenAPIRoutes(version: version, components: HTTPSurface.components).describing(
+                    HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
+                        + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes
+                        + HTTPSurface(database: api).routes)),
             authentication: authentication, logger: logger
         ) { bound in
             isServing.value = true
@@ -143,6 +154,7 @@ public struct Daemon: Sendable {
                     notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value },
                     logger: logger
                 ),
+                api,
                 server,
                 worker,
             ]
