@@ -93,6 +93,7 @@ let package = Package(
                 .embedInCode("0006_fill_defaults_procedure.sql"),
                 .embedInCode("0007_fill_defaults.sql"),
                 .embedInCode("0020_api_requests.sql"),
+                .embedInCode("0021_job_events.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
@@ -108,7 +109,9 @@ let package = Package(
             "ControlPlane",
             ["JobWorker", "Postgres", "HTTPClient", "Systemd", "Tokens", crypto, logging, lifecycle] + http),
         room(
-            "API", ["ControlPlane", "JobWorker", "Enrichment", "Postgres", "Tokens", crypto, logging, lifecycle] + http),
+            "API",
+            ["ControlPlane", "JobWorker", "Enrichment", "HTTPClient", "Postgres", "Tokens", crypto, logging, lifecycle]
+                + http),
         room(
             "Daemon",
             [

@@ -1,4 +1,4 @@
--- 0020: what the HTTP API needs: requests that take effect once, changes of many jobs, replay.
+-- 0020: what the HTTP API needs: requests that take effect once, deletion, replay, setting aside, many at once.
 -- Locks:   none on tables in use.
 -- Rollout: older workers don't know of these; apply before the new ones start.
 -- Growth:  api_requests: a row for each request with an Idempotency-Key, for a day.
@@ -111,9 +111,36 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION jobworker.replay_job(uuid, jsonb), jobworker.set_aside_job(uuid), jobworker.delete_job(uuid)
-    FROM PUBLIC;
+-- Does one of these to each of several jobs; those that aren't there or whose state doesn't allow it are passed over.
+-- Returns how many were changed.
+CREATE FUNCTION jobworker.change_jobs(action text, jobs uuid[]) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    job uuid;
+    changed int := 0;
+BEGIN
+    FOREACH job IN ARRAY jobs LOOP
+        BEGIN
+            CASE action
+                WHEN 'cancel' THEN PERFORM jobworker.cancel_job(job);
+                WHEN 'retry' THEN PERFORM jobworker.retry_job(job);
+                WHEN 'replay' THEN PERFORM jobworker.replay_job(job);
+                WHEN 'delete' THEN PERFORM jobworker.delete_job(job);
+                WHEN 'dead_letter' THEN PERFORM jobworker.set_aside_job(job);
+            END CASE;
+            changed := changed + 1;
+        EXCEPTION WHEN no_data_found OR SQLSTATE 'JW409' OR lock_not_available THEN
+            NULL;
+        END;
+    END LOOP;
+    RETURN changed;
+END
+$$;
+
+REVOKE ALL ON FUNCTION jobworker.replay_job(uuid, jsonb), jobworker.set_aside_job(uuid), jobworker.delete_job(uuid),
+    jobworker.change_jobs(text, uuid[]) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION jobworker.replay_job(uuid, jsonb), jobworker.set_aside_job(uuid), jobworker.delete_job(uuid),
+    jobworker.change_jobs(text, uuid[]),
     -- They tell who one is.
     jobworker.acting_role(), jobworker.acting_name(), jobworker.acting_via()
     TO authenticated, service_role, jobworker;

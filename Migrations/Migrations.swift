@@ -32,5 +32,6 @@ public struct Migration: Sendable {
         Migration(6, "fill_defaults_procedure", PackageResources._006_fill_defaults_procedure_sql),
         Migration(7, "fill_defaults", PackageResources._007_fill_defaults_sql),
         Migration(20, "api_requests", PackageResources._020_api_requests_sql),
+        Migration(21, "job_events", PackageResources._021_job_events_sql),
     ]
 }

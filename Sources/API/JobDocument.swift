@@ -1,4 +1,5 @@
 import ControlPlane
+import JobWorker
 import Postgres
 
 /// A job as the API shows it: the columns of the table under their names, written as JSON by the database, so that no
@@ -90,7 +91,6 @@ extension Schema {
     static let status = Schema(
         .choice(["pending", "blocked", "processing", "completed", "failed", "dead_letter", "cancelled"]))
     static let priority = Schema(.either([Schema(.whole(-10...10)), Schema(.choice(["high", "normal", "low"]))]))
-    static let cursor = Schema(.text(1...200, isOneLine: true))
     static let nextCursor = Schema(
         .text(1...200, isOneLine: true), note: "For the next page; null on the last one."
     ).orNull
@@ -98,7 +98,21 @@ extension Schema {
 
 extension Parameter {
     static let limit = Parameter("limit", Schema(.whole(1...200)), "Most entries of a page; 20 unless told.")
-    static let cursor = Parameter("cursor", .cursor, "Where the page begins: next_cursor of the one before.")
+
+    /// Where a page of jobs begins.
+    static let jobCursor = cursor(
+        "^(none|0|-[1-9][0-9]{0,15}|[1-9][0-9]{0,16})\\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        takes: { text in
+            // As it was given out: a cursor is nothing to be written by hand.
+            guard let cursor = JobCursor(text: text), cursor.text == text else { return false }
+            return cursor.createdAt.map { $0.microseconds.magnitude < 100_000_000_000_000_000 } ?? true
+        })
+
+    static func cursor(_ pattern: String, takes: @escaping @Sendable (String) -> Bool) -> Parameter {
+        Parameter(
+            "cursor", Schema(.pattern(pattern, takes: takes, rule: "the next_cursor of an earlier page")),
+            "Where the page begins: next_cursor of the one before.")
+    }
 }
 
 extension Rows {

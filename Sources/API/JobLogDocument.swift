@@ -22,6 +22,15 @@ enum JobLogDocument {
 
     static func text(_ cursor: JobLogCursor) -> String { "\(cursor.createdAt.microseconds).\(cursor.seq)" }
 
+    /// Where a page of rows begins.
+    static let parameter = Parameter.cursor(
+        "^(0|-[1-9][0-9]{0,15}|[1-9][0-9]{0,16})\\.(0|[1-9][0-9]{0,17})$",
+        takes: { text in
+            guard let cursor = cursor(text), JobLogDocument.text(cursor) == text, cursor.seq >= 0 else { return false }
+            return cursor.createdAt.microseconds.magnitude < 100_000_000_000_000_000
+                && cursor.seq < 1_000_000_000_000_000_000
+        })
+
     /// `nil` for a text that no page gave out.
     static func cursor(_ text: String) -> JobLogCursor? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)

@@ -24,7 +24,7 @@ struct JobRoutes: Sendable {
                     left out, see `omitted`.
                     """,
                 parameters: JobSelection.parameters + [
-                    .limit, .cursor,
+                    .limit, .jobCursor,
                     Parameter("page", Schema(.whole(1...10_000)), "A page by its number, from 1, instead of a cursor."),
                 ],
                 answers: [
@@ -55,7 +55,8 @@ struct JobRoutes: Sendable {
                 parameters: [
                     Parameter(
                         "level", Schema(.choice(["debug", "info", "warn", "error"])), "Rows of this level and above."),
-                    Parameter("limit", Schema(.whole(1...1000)), "Most rows of a page; 200 unless told."), .cursor,
+                    Parameter("limit", Schema(.whole(1...1000)), "Most rows of a page; 200 unless told."),
+                    JobLogDocument.parameter,
                 ],
                 answers: [
                     Answer(
@@ -119,10 +120,7 @@ struct JobRoutes: Sendable {
         let filter = try JobSelection.filter(request)
         let limit = try request.number("limit", in: 1...200) ?? Self.listedDefault
         let page = try request.number("page", in: 1...10_000)
-        let cursor = try request.text("cursor").map { text throws(APIError) in
-            guard let cursor = JobCursor(text: text) else { throw .badCursor }
-            return cursor
-        }
+        let cursor = try request.text("cursor").flatMap { JobCursor(text: $0) }
         if page != nil, cursor != nil {
             throw APIError(.badRequest, code: "invalid_parameter", "page and cursor exclude each other.")
         }
@@ -187,10 +185,7 @@ struct JobRoutes: Sendable {
         let levels = JobLogLevel.allCases.filter { $0 >= level }.flatMap {
             $0 == .warn ? ["warn", "warning"] : [$0.rawValue]
         }
-        let cursor = try request.text("cursor").map { text throws(APIError) in
-            guard let cursor = JobLogDocument.cursor(text) else { throw .badCursor }
-            return cursor
-        }
+        let cursor = try request.text("cursor").flatMap { JobLogDocument.cursor($0) }
         let place: Fragment = cursor.map { "(created_at, seq) > (\($0.createdAt), \($0.seq))" } ?? "true"
         return try await database.read(request) { connection in
             guard try Self.exists(id, connection) else { throw APIError.missing }
@@ -273,9 +268,4 @@ struct JobRoutes: Sendable {
             return Reply(#"{"success":true}"#)
         }
     }
-}
-
-extension APIError {
-    static let badCursor = APIError(
-        .badRequest, code: "invalid_cursor", "cursor must be the next_cursor of an earlier page.")
 }

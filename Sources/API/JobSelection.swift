@@ -25,9 +25,9 @@ enum JobSelection {
                 let single = parameter.schema
                 return .init(
                     parameter.name,
-                    (parameter.isList ? Schema(.either([single, Schema(.list(single, 1...100))])) : single).orNull
+                    (parameter.isList ? Schema(.either([single, Schema(.list(single, 1...100))])) : single)
                         .noted(parameter.note))
-            }, isOpen: false))
+            }, isOpen: false, mayBeEmpty: false))
 
     static func filter(_ request: APIRequest) throws(APIError) -> JobFilter {
         var filter = JobFilter()

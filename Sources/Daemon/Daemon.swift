@@ -77,8 +77,9 @@ public struct Daemon: Sendable {
         MetricsSystem.bootstrap(metricRegistry)
         Figures.begin()
         let pool = ConnectionPool(settings(configuration[Catalog.databaseURL], "work"), limit: 2)
+        let vault = try vault()
         let enrichment = EnrichmentService(
-            pool: pool, client: client, vault: try vault(), configuration: enrichmentConfiguration(),
+            pool: pool, client: client, vault: vault, configuration: enrichmentConfiguration(),
             onRequest: { status in
                 Counter(label: MetricCatalog.apolloRequests.name, dimensions: [("status", status)]).increment()
             })
@@ -90,12 +91,11 @@ public struct Daemon: Sendable {
             migrate: migratingFirst ? migration() : nil)
         // Figures have a connection of their own, opened when somebody asks for them.
         let figuresPool = ConnectionPool(settings(configuration[Catalog.databaseURL], "figures"), limit: 1)
-        let api = APIDatabase(settings(configuration[Catalog.databaseURL], "api"), logger: logger)
         let figures = Figures(
             registry: metricRegistry, worker: worker, store: JobStore(pool: figuresPool), version: version,
             logger: logger)
         do {
-            try await serve(worker, figures, statsd, api, on: try addresses(directory))
+            try await serve(worker, figures, statsd, apiParts(vault, client), on: try addresses(directory))
         } catch {
             await statsd?.stop()
             throw error
@@ -107,7 +107,7 @@ public struct Daemon: Sendable {
     }
 
     private func serve(
-        _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, _ api: APIDatabase,
+        _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, _ api: APIParts,
         on addresses: [ListenAddress]
     ) async throws {
         let group = Live<ServiceGroup?>(nil)
@@ -133,7 +133,7 @@ public struct Daemon: Sendable {
                 OpenAPIRoutes(version: version, components: HTTPSurface.components).describing(
                     HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
                         + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes
-                        + HTTPSurface(database: api).routes)),
+                        + api.surface.routes)),
             authentication: authentication, logger: logger
         ) { bound in
             isServing.value = true
@@ -154,8 +154,10 @@ public struct Daemon: Sendable {
                     notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value },
                     logger: logger
                 ),
-                api,
+                api.database,
                 server,
+                // Its streams end before the server waits for the answers that are being given.
+                api.hub,
                 worker,
             ]
         // Stopped from the last to the first: the worker, then those who tell of it.
@@ -212,6 +214,17 @@ public struct Daemon: Sendable {
     private func settings(_ connection: Secret?, _ purpose: String) -> ConnectionSettings {
         ConnectionSettings(
             connectionString: connection?.withText { $0 } ?? "", applicationName: "jobworker \(purpose)")
+    }
+
+    private func apiParts(_ vault: KeyVault, _ client: Client) -> APIParts {
+        let database = APIDatabase(settings(configuration[Catalog.databaseURL], "api"), logger: logger)
+        let hub = EventHub(
+            database: database, settings: settings(configuration.listenConnection, "events"), logger: logger)
+        return APIParts(
+            database: database, hub: hub,
+            surface: HTTPSurface(
+                database: database, hub: hub, silence: configuration[Catalog.staleAfter], vault: vault, client: client,
+                apolloBaseURL: configuration[Catalog.apolloBaseURL]))
     }
 
     private func vault() throws -> KeyVault {

@@ -28,6 +28,7 @@ extension Schema {
             members.append(
                 .init("pattern", isOneLine ? "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" : "^[^\\u0000]*$"))
             return members
+        case .pattern(let pattern, _, _): return [.init("type", "string"), .init("pattern", .string(pattern))]
         case .uuid: return [.init("type", "string"), .init("format", "uuid")]
         case .moment: return [.init("type", "string"), .init("format", "date-time")]
         case .choice(let words): return [.init("type", "string"), .init("enum", .array(words.map { .string($0) }))]
@@ -39,7 +40,7 @@ extension Schema {
         case .number: return [.init("type", "number")]
         case .boolean: return [.init("type", "boolean")]
         case .anything: return []
-        case .object(let properties, let isOpen):
+        case .object(let properties, let isOpen, let mayBeEmpty):
             var members: [JSONNode.Member] = [
                 .init("type", "object"),
                 .init("properties", .object(properties.map { .init($0.name, $0.schema.document) })),
@@ -47,6 +48,7 @@ extension Schema {
             let required = properties.filter(\.isRequired).map { JSONNode.string($0.name) }
             if !required.isEmpty { members.append(.init("required", .array(required))) }
             if !isOpen { members.append(.init("additionalProperties", false)) }
+            if !mayBeEmpty { members.append(.init("minProperties", 1)) }
             return members
         case .map(let schema):
             return [.init("type", "object"), .init("additionalProperties", schema.document)]

@@ -6,6 +6,9 @@ package struct Schema: Sendable {
     package indirect enum Kind: Sendable {
         /// Characters are counted as code points, as PostgreSQL counts them. One line holds no control characters.
         case text(ClosedRange<Int>, isOneLine: Bool)
+        /// Text of a certain form: a regular expression for readers, the same as a function, and in words that follow
+        /// "must be".
+        case pattern(String, takes: @Sendable (String) -> Bool, rule: String)
         case uuid
         /// A time with its zone, RFC 3339.
         case moment
@@ -14,8 +17,8 @@ package struct Schema: Sendable {
         case number
         case boolean
         case anything
-        /// - `isOpen`: whether members that aren't declared may be there.
-        case object([Property], isOpen: Bool)
+        /// - `isOpen`: whether members that aren't declared may be there. - `mayBeEmpty`: whether it may have none.
+        case object([Property], isOpen: Bool, mayBeEmpty: Bool = true)
         /// Members of any name, alike.
         case map(Schema)
         case list(Schema, ClosedRange<Int>)
@@ -74,7 +77,11 @@ extension Schema {
     func read(_ node: JSONNode, _ place: String, _ mistakes: inout [String]) -> JSONNode {
         if node.isNull, isNullable { return node }
         switch kind {
-        case .object(let properties, let isOpen):
+        case .object(let properties, let isOpen, let mayBeEmpty):
+            if !mayBeEmpty, node == .object([]) {
+                mistakes.append("\(place) must name at least one condition")
+                return node
+            }
             return readObject(node, properties, isOpen: isOpen, place, &mistakes)
         case .map(let schema):
             guard case .object(let members) = node else { return refuse(node, place, &mistakes) }
@@ -98,8 +105,10 @@ extension Schema {
         case .byMember(let name, let first, let second):
             return (node[name] != nil ? first : second).read(node, place, &mistakes)
         case .anything, .component: return node
-        case .text, .uuid, .moment, .choice, .whole, .number, .boolean:
+        case .text, .pattern, .uuid, .moment, .choice, .whole, .number, .boolean:
             guard takes(node) else { return refuse(node, place, &mistakes) }
+            // 5.0 and 5e0 are 5.
+            if case .whole = kind, let whole = node.whole { return .number(String(whole)) }
             return node
         }
     }
@@ -141,6 +150,7 @@ extension Schema {
             return text.unicodeScalars.allSatisfy {
                 $0.value != 0 && !(isOneLine && $0.properties.generalCategory == .control)
             }
+        case .pattern(_, let takes, _): return node.string.map(takes) ?? false
         case .uuid: return node.string.flatMap { UUID(uuidString: $0) } != nil
         case .moment:
             guard let text = node.string, let first = text.utf8.first, (0x30...0x39).contains(first) else {
@@ -169,6 +179,7 @@ extension Schema {
             case .text(let length, let isOneLine):
                 "text of \(length.lowerBound) to \(length.upperBound) characters"
                     + (isOneLine ? " without control characters" : "")
+            case .pattern(_, _, let rule): rule
             case .uuid: "a UUID"
             case .moment: "a time with its zone, as 2026-03-02T08:15:00Z"
             case .choice(let words): "one of \(words.joined(separator: ", "))"

@@ -11,6 +11,7 @@ final class RequestGate: Sendable {
     init(limit: Int) { self.limit = limit }
 
     /// - Throws: 503 where there is no room.
+    @discardableResult
     func pass<Value>(_ work: () async throws -> Value) async throws -> Value {
         guard
             count.withLock({ count in

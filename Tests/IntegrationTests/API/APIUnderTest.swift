@@ -1,6 +1,7 @@
 import API
 import ControlPlane
 import Crypto
+import Enrichment
 import FoundationEssentials
 import Glibc
 import HTTPClient
@@ -29,6 +30,7 @@ struct APIUnderTest: Sendable {
 
     let database: TestDatabase
     let api: APIDatabase
+    let hub: EventHub
     let routes: [Route]
     let addresses: [BoundAddress]
     let client: Client
@@ -96,13 +98,18 @@ struct APIResponse: Sendable {
 
 /// Runs `body` with the routes on a database.
 func withAPI<Result: Sendable>(
-    on database: TestDatabase, limits: HTTPLimits = HTTPLimits(),
+    on database: TestDatabase, limits: HTTPLimits = HTTPLimits(), apolloBaseURL: String = "http://127.0.0.1:1",
     _ body: @escaping @Sendable (APIUnderTest) async throws -> Result
 ) async throws -> Result {
     let folder = "/tmp/jobworker-api-\(String(UInt64.random(in: .min ... .max), radix: 36))"
     let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     let api = APIDatabase(database.workerSettings, logger: logger)
-    let routes = HTTPSurface(database: api).routes
+    let hub = EventHub(database: api, settings: database.workerSettings, logger: logger)
+    let client = Client()
+    let vault = try KeyVault(parsing: KeyVault.generateKey(id: "k1"))
+    let routes = HTTPSurface(
+        database: api, hub: hub, silence: .seconds(120), vault: vault, client: client, apolloBaseURL: apolloBaseURL
+    ).routes
     let key = Array(APIUnderTest.secret.utf8).withUnsafeBytes { VerificationKey(secret: $0) }
     let digest = Array(APIUnderTest.operatorToken.utf8).withUnsafeBytes { OperatorDigest(name: "test", token: $0) }
     let (bound, report) = AsyncStream<[BoundAddress]>.makeStream()
@@ -111,7 +118,6 @@ func withAPI<Result: Sendable>(
         routes: RouteTable(OpenAPIRoutes(version: "test", components: HTTPSurface.components).describing(routes)),
         authentication: Authentication(operators: [digest], members: TokenVerifier(keys: [key])), limits: limits,
         logger: logger, onListening: { report.yield($0) })
-    let client = Client()
     defer { try? FileManager.default.removeItem(atPath: folder) }
     return try await withThrowingTaskGroup(of: Void.self) { tasks in
         tasks.addTask {
@@ -119,6 +125,7 @@ func withAPI<Result: Sendable>(
             try await server.run()
         }
         tasks.addTask { try await api.run() }
+        tasks.addTask { try await hub.run() }
         guard let addresses = await bound.first(where: { _ in true }) else {
             try await tasks.waitForAll()
             throw CancellationError()
@@ -127,7 +134,8 @@ func withAPI<Result: Sendable>(
         do {
             result = .success(
                 try await body(
-                    APIUnderTest(database: database, api: api, routes: routes, addresses: addresses, client: client)))
+                    APIUnderTest(
+                        database: database, api: api, hub: hub, routes: routes, addresses: addresses, client: client)))
         } catch { result = .failure(error) }
         await client.shutdown()
         tasks.cancelAll()
