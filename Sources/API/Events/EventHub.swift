@@ -22,7 +22,6 @@ package final class EventHub: Service {
     static let backlogMax = 256
 
     private static let channel = "jobworker_changed"
-    private static let tick = Duration.seconds(10)
     /// Notifications that come within this time are looked up together.
     private static let gathering = Duration.milliseconds(100)
     /// More changes at once than anybody follows one by one.
@@ -31,12 +30,22 @@ package final class EventHub: Service {
     private struct State {
         var streams: [Int: EventStream.Entry] = [:]
         var nextID = 0
-        var hints: Set<UUID> = []
+        /// Jobs that may have changed, each once, in the order in which that was heard.
+        var hints: [UUID] = []
+        var hinted: Set<UUID> = []
         var hasOverflown = false
         var isListening = false
         var isClosed = false
         /// Rings when there are hints; of the present time of listening.
         var bell: AsyncStream<Void>.Continuation?
+
+        mutating func note(_ id: UUID) {
+            if hints.count >= EventHub.hintsMax {
+                hasOverflown = true
+            } else if hinted.insert(id).inserted {
+                hints.append(id)
+            }
+        }
     }
 
     private let database: APIDatabase
@@ -47,8 +56,15 @@ package final class EventHub: Service {
     private let wakeup: AsyncStream<Void>.Continuation
     private let watcherID = "\(getpid())-\(UUID().text)"
 
-    /// - Parameter settings: Of a direct connection to the database.
-    package init(database: APIDatabase, settings: ConnectionSettings, logger: Logger) {
+    private let tick: Duration
+
+    /// - Parameters:
+    ///   - settings: Of a direct connection to the database.
+    ///   - tick: How often streams get a comment, and rights are looked at again.
+    package init(
+        database: APIDatabase, settings: ConnectionSettings, logger: Logger, tick: Duration = .seconds(10)
+    ) {
+        self.tick = tick
         self.database = database
         self.settings = settings
         self.logger = logger
@@ -59,7 +75,7 @@ package final class EventHub: Service {
     package var streamCount: Int { state.withLock { $0.streams.count } }
 
     /// Whether changes are being heard of.
-    var isListening: Bool { state.withLock { $0.isListening } }
+    package var isListening: Bool { state.withLock { $0.isListening } }
 
     // MARK: Streams
 
@@ -142,7 +158,7 @@ package final class EventHub: Service {
             var isQuiet = false
             while !Task.isCancelled {
                 await keepUp()
-                try? await Task.sleep(for: Self.tick)
+                try? await Task.sleep(for: tick)
                 if isQuiet, streamCount == 0 { break }
                 isQuiet = streamCount == 0
             }
@@ -168,7 +184,7 @@ package final class EventHub: Service {
         case .notification(let notification):
             guard let id = UUID(uuidString: notification.payload) else { return }
             state.withLock { state in
-                if state.hints.count < Self.hintsMax { state.hints.insert(id) } else { state.hasOverflown = true }
+                state.note(id)
                 state.bell?.yield()
             }
         case .lost:
@@ -195,7 +211,7 @@ package final class EventHub: Service {
         await reviewRights()
         // A notification may be lost; the jobs that somebody looks at are few.
         state.withLock { state in
-            for entry in state.streams.values { if case .job(let id) = entry.subject { state.hints.insert(id) } }
+            for entry in state.streams.values { if case .job(let id) = entry.subject { state.note(id) } }
             state.bell?.yield()
         }
         tell { _ in ServerSentEvent.keepAlive }
@@ -203,13 +219,13 @@ package final class EventHub: Service {
 
     private func lookUp() async {
         let (hints, hasOverflown) = state.withLock { state in
-            defer { (state.hints, state.hasOverflown) = ([], false) }
+            defer { (state.hints, state.hinted, state.hasOverflown) = ([], [], false) }
             return (state.hints, state.hasOverflown)
         }
         if hasOverflown { tell { _ in ServerSentEvent(name: "reset", data: "{}").text } }
         guard !hints.isEmpty else { return }
         await attempt { [self] in
-            let changes = try await changes(of: Array(hints))
+            let changes = try await changes(of: hints)
             for id in hints { deliver(id, changes[id]) }
         }
     }

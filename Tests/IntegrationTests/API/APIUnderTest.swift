@@ -104,7 +104,8 @@ func withAPI<Result: Sendable>(
     let folder = "/tmp/jobworker-api-\(String(UInt64.random(in: .min ... .max), radix: 36))"
     let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
     let api = APIDatabase(database.workerSettings, logger: logger)
-    let hub = EventHub(database: api, settings: database.workerSettings, logger: logger)
+    let hub = EventHub(
+        database: api, settings: database.workerSettings, logger: logger, tick: .milliseconds(300))
     let client = Client()
     let vault = try KeyVault(parsing: KeyVault.generateKey(id: "k1"))
     let routes = HTTPSurface(

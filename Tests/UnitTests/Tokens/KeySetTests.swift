@@ -6,9 +6,7 @@ import Testing
 @testable import Tokens
 
 @Suite struct KeySetTests {
-    private let forge: TokenForge
-
-    init() throws { forge = try TokenForge() }
+    private let forge = TokenForge.shared
 
     @Test func `keys for signatures are read, others passed over`() throws {
         let others = #"""

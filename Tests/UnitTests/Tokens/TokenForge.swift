@@ -10,10 +10,15 @@ struct TokenForge {
     /// The time at which the tests stand still.
     static let now = 1_800_000_000.0
 
+    /// RSA keys take long to make.
+    static let shared = try! TokenForge()
+    /// Somebody else's.
+    static let other = try! TokenForge()
+
     let rsa: _RSA.Signing.PrivateKey
     let p256 = P256.Signing.PrivateKey()
 
-    init() throws { rsa = try _RSA.Signing.PrivateKey(keySize: .bits2048) }
+    private init() throws { rsa = try _RSA.Signing.PrivateKey(keySize: .bits2048) }
 
     static func base64URL(_ bytes: some DataProtocol) -> String {
         var text = Data(bytes).base64EncodedString()

@@ -6,13 +6,10 @@ import Testing
 @testable import Tokens
 
 @Suite struct TokenVerifierTests {
-    private let forge: TokenForge
+    private let forge = TokenForge.shared
     private let verifier: TokenVerifier
 
-    init() throws {
-        forge = try TokenForge()
-        verifier = try forge.verifier()
-    }
+    init() throws { verifier = try forge.verifier() }
 
     private func refusal(_ token: String) -> TokenRefusal? { TokenForge.refusal(token, by: verifier) }
 
@@ -59,7 +56,7 @@ import Testing
     }
 
     @Test func `a key that the token brings along is not looked at`() throws {
-        let own = try TokenForge()
+        let own = TokenForge.other
         let primitives = try own.rsa.publicKey.getKeyPrimitives()
         let key =
             #""jwk":{"kty":"RSA","n":"\#(TokenForge.base64URL(primitives.modulus))","e":"\#(TokenForge.base64URL(primitives.publicExponent))"}"#
