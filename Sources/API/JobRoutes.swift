@@ -25,7 +25,7 @@ struct JobRoutes: Sendable {
                     """,
                 parameters: JobSelection.parameters + [
                     .limit, .jobCursor,
-                    Parameter("page", Schema(.whole(1...10_000)), "A page by its number, from 1, instead of a cursor."),
+                    Parameter("page", Schema(.whole(1...10_000)), "A page by its number, from 1; not looked at beside a cursor."),
                 ],
                 answers: [
                     Answer(
@@ -119,11 +119,8 @@ struct JobRoutes: Sendable {
     private func list(_ request: APIRequest) async throws -> Response {
         let filter = try JobSelection.filter(request)
         let limit = try request.number("limit", in: 1...200) ?? Self.listedDefault
-        let page = try request.number("page", in: 1...10_000)
         let cursor = try request.text("cursor").flatMap { JobCursor(text: $0) }
-        if page != nil, cursor != nil {
-            throw APIError(.badRequest, code: "invalid_parameter", "page and cursor exclude each other.")
-        }
+        let page = cursor == nil ? try request.number("page", in: 1...10_000) : nil
         let offset = ((page ?? 1) - 1) * limit
         return try await database.read(request) { connection in
             let rows = try connection.execute(
