@@ -25,7 +25,9 @@ struct JobRoutes: Sendable {
                     """,
                 parameters: JobSelection.parameters + [
                     .limit, .jobCursor,
-                    Parameter("page", Schema(.whole(1...10_000)), "A page by its number, from 1; not looked at beside a cursor."),
+                    Parameter(
+                        "page", Schema(.whole(1...10_000)),
+                        "A page by its number, from 1; not looked at beside a cursor."),
                 ],
                 answers: [
                     Answer(

@@ -268,7 +268,7 @@ import Testing
             ("GET", "/api/jobs?limit=0", nil, 400), ("GET", "/api/jobs?limit=1000000000", nil, 400),
             ("GET", "/api/jobs?status=done", nil, 400), ("GET", "/api/jobs?cursor=x", nil, 400),
             ("GET", "/api/jobs?statuss=failed", nil, 400), ("GET", "/api/jobs?limit=1&limit=2", nil, 400),
-                ("GET", "/api/jobs/7", nil, 400), ("GET", "/api/jobs/ffffffff-0000-4000-8000-000000000001", nil, 404),
+            ("GET", "/api/jobs/7", nil, 400), ("GET", "/api/jobs/ffffffff-0000-4000-8000-000000000001", nil, 404),
             ("POST", "/api/jobs", "", 400), ("POST", "/api/jobs", "{", 400), ("POST", "/api/jobs", "[]", 422),
             ("POST", "/api/jobs", "{}", 422), ("POST", "/api/jobs", #"{"jobs":[]}"#, 422),
             ("PATCH", "/api/jobs/ffffffff-0000-4000-8000-000000000001", #"{"status":"completed"}"#, 422),
