@@ -21,6 +21,8 @@ let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics
 let coreMetrics = Target.Dependency.product(name: "CoreMetrics", package: "swift-metrics")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+// RSA, for tokens that are signed with it.
+let cryptoExtras = Target.Dependency.product(name: "CryptoExtras", package: "swift-crypto")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 // Hummingbird's connections without its router, and what they are built on: for listening descriptors that others
 // opened, and for limits.
@@ -90,6 +92,8 @@ let package = Package(
                 .embedInCode("0005_queues_schedules_webhooks.sql"),
                 .embedInCode("0006_fill_defaults_procedure.sql"),
                 .embedInCode("0007_fill_defaults.sql"),
+                .embedInCode("0008_api_requests.sql"),
+                .embedInCode("0009_job_events.sql"),
                 .embedInCode("0010_wakeups.sql"),
             ],
             swiftSettings: swiftSettings),
@@ -101,14 +105,20 @@ let package = Package(
                 "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        room("Tokens", [crypto, cryptoExtras]),
         room(
             "ControlPlane",
-            ["JobWorker", "Postgres", "HTTPClient", "Systemd", crypto, logging, lifecycle] + http),
+            ["JobWorker", "Postgres", "HTTPClient", "Systemd", "Tokens", crypto, logging, lifecycle] + http),
+        room(
+            "API",
+            ["ControlPlane", "JobWorker", "Enrichment", "HTTPClient", "Postgres", "Tokens", crypto, logging, lifecycle]
+                + http),
         room(
             "Daemon",
             [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                "Telemetry", metrics, logging, lifecycle, signals,
+                "API",
+                "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
         room("Bench", ["JobWorker", "Postgres", "Development", logging, subprocess]),
@@ -157,8 +167,9 @@ let package = Package(
             name: "UnitTests",
             dependencies: [
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations",
-                "JobWorker", "Enrichment", "ControlPlane", "Daemon", "Terminal", "Doctor", "Console", logging,
-                coreMetrics, crypto, lifecycle, signals,
+                "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
+                "Console",
+                logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
             ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
@@ -166,9 +177,10 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "Migrations",
-                "Development", logging, crypto, lifecycle, subprocess,
-            ],
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens",
+                "Migrations",
+                "Development", "Bench", logging, crypto, lifecycle, subprocess,
+            ] + http,
             swiftSettings: swiftSettings),
         .testTarget(
             name: "EndToEndTests",

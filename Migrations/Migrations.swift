@@ -31,6 +31,8 @@ public struct Migration: Sendable {
         Migration(5, "queues_schedules_webhooks", PackageResources._005_queues_schedules_webhooks_sql),
         Migration(6, "fill_defaults_procedure", PackageResources._006_fill_defaults_procedure_sql),
         Migration(7, "fill_defaults", PackageResources._007_fill_defaults_sql),
+        Migration(8, "api_requests", PackageResources._008_api_requests_sql),
+        Migration(9, "job_events", PackageResources._009_job_events_sql),
         Migration(10, "wakeups", PackageResources._010_wakeups_sql),
     ]
 }

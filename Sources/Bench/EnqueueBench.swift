@@ -4,21 +4,9 @@ import Glibc
 import JobWorker
 import Postgres
 
-/// Measures how many jobs a second can be added, beside the same inserts into the same table without its triggers.
+/// Measures how many jobs a second can be added, beside the same inserts into the same table without its triggers:
+/// while no worker runs, while one is idle, and while all slots of one are taken.
 package struct EnqueueBench: Sendable {
-    /// A rate, what it is compared with, and the ratio of the medians.
-    package struct Comparison: Sendable, Encodable {
-        package let jobsPerSecond: Repetitions
-        package let ceilingJobsPerSecond: Repetitions
-        package let ratio: Double
-
-        init(_ pairs: [(rate: Double, ceiling: Double)]) {
-            jobsPerSecond = Repetitions(pairs.map(\.rate))
-            ceilingJobsPerSecond = Repetitions(pairs.map(\.ceiling))
-            ratio = jobsPerSecond.median / ceilingJobsPerSecond.median
-        }
-    }
-
     package struct Result: Sendable, Encodable {
         /// One INSERT and one commit each, by one client. Compared with the table without triggers.
         package let oneByOne: Comparison
@@ -27,58 +15,122 @@ package struct EnqueueBench: Sendable {
         package let clients: Int
         /// A thousand in each statement of `JobStore.enqueue`. Compared with COPY into the table without triggers.
         package let batches: Comparison
+        /// While a worker waits for jobs, each of which it runs at once.
+        package let idleWorker: Rates
+        /// While all slots of a worker are taken.
+        package let saturatedWorker: Rates
+        /// Of the worker.
+        package let slots: Int
+        /// Who adds the jobs; COPY alone is the login's.
+        package let role: String
+    }
+
+    /// Jobs a second, and the ratios to the same without a worker.
+    package struct Rates: Sendable, Encodable {
+        package let oneByOne: Comparison
+        package let concurrent: Comparison
+        package let batches: Comparison
     }
 
     private let database: BenchDatabase
+    private let program: String
     private let jobs: Int
     private let clients: Int
+    private let slots: Int
     private let runs: Int
 
     /// - Parameters:
+    ///   - program: Path of the `jobworker` that idles or is saturated.
     ///   - jobs: In batches; a tenth of them one by one.
     ///   - clients: At once.
-    package init(database: BenchDatabase, jobs: Int, clients: Int, runs: Int) {
+    ///   - slots: Of the worker.
+    package init(database: BenchDatabase, program: String, jobs: Int, clients: Int, slots: Int, runs: Int) {
         self.database = database
+        self.program = program
         self.jobs = jobs
         self.clients = clients
+        self.slots = slots
         self.runs = runs
+    }
+
+    /// Jobs a second in several runs.
+    private struct Series {
+        var single: [Double] = []
+        var concurrent: [Double] = []
+        var batches: [Double] = []
+
+        func compared(to other: Series) -> (single: Comparison, concurrent: Comparison, batches: Comparison) {
+            (
+                Comparison(single, to: other.single), Comparison(concurrent, to: other.concurrent),
+                Comparison(batches, to: other.batches)
+            )
+        }
     }
 
     package func run() async throws -> Result {
         let connection = try await Connection.open(database.settings)
-        let pgbench = PgBench(binaries: try await PostgresBinaries.find(), database: database)
-        var (single, concurrent, batches): ([(Double, Double)], [(Double, Double)], [(Double, Double)]) = ([], [], [])
+        let pgbench = try await PgBench(connectionString: database.workerConnectionString)
+        var (alone, bare, idle, saturated) = (Series(), Series(), Series(), Series())
         for _ in 0..<runs {
-            single.append(try await inserts(clients: 1, pgbench, connection))
-            concurrent.append(try await inserts(clients: clients, pgbench, connection))
-            batches.append((try await enqueue(connection), try await copy(connection)))
+            try await measure(&alone, pgbench, connection)
+            try await measureBare(&bare, pgbench, connection)
+            let workers = try await BenchWorkers.start(
+                BenchWorkers.Options(maxConcurrent: slots), program: program, database: database)
+            do {
+                try await measure(&idle, pgbench, connection)
+                try await occupy(connection)
+                try await measure(&saturated, pgbench, connection)
+                try await release(connection)
+                await workers.stop()
+            } catch {
+                await workers.stop()
+                throw error
+            }
+            try await empty(connection)
         }
         await connection.close()
+        let toBare = alone.compared(to: bare)
+        func rates(_ series: Series) -> Rates {
+            let compared = series.compared(to: alone)
+            return Rates(oneByOne: compared.single, concurrent: compared.concurrent, batches: compared.batches)
+        }
         return Result(
-            oneByOne: Comparison(single), concurrent: Comparison(concurrent), clients: clients,
-            batches: Comparison(batches))
+            oneByOne: toBare.single, concurrent: toBare.concurrent, clients: clients, batches: toBare.batches,
+            idleWorker: rates(idle), saturatedWorker: rates(saturated), slots: slots, role: database.workerWords)
     }
 
-    /// - Returns: With the table's triggers, and without.
-    private func inserts(
-        clients: Int, _ pgbench: PgBench, _ connection: Connection
-    ) async throws -> (Double, Double) {
+    private func measure(_ series: inout Series, _ pgbench: PgBench, _ connection: Connection) async throws {
+        series.single.append(try await inserts(clients: 1, pgbench))
+        try await empty(connection)
+        series.concurrent.append(try await inserts(clients: clients, pgbench))
+        try await empty(connection)
+        series.batches.append(try await enqueue())
+        try await empty(connection)
+    }
+
+    private func measureBare(_ series: inout Series, _ pgbench: PgBench, _ connection: Connection) async throws {
+        // Due times count from a creation that a trigger fills in where a client gives none.
+        try await connection.runScript("ALTER TABLE public.jobs DISABLE TRIGGER USER")
+        series.single.append(try await inserts(clients: 1, pgbench))
+        try await empty(connection)
+        series.concurrent.append(try await inserts(clients: clients, pgbench))
+        try await empty(connection)
+        series.batches.append(try await copy(connection))
+        try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER USER")
+        try await empty(connection)
+    }
+
+    private func inserts(clients: Int, _ pgbench: PgBench) async throws -> Double {
         let script = """
             INSERT INTO public.jobs (workspace_id, job_type, payload)
             VALUES ('\(database.workspaceID.text)', 'noop', '{"account_id": "a"}');
 
             """
-        let each = max(1, jobs / 10 / clients)
-        let rate = try await pgbench.rate(of: script, clients: clients, transactions: each)
-        try await empty(connection)
-        let ceiling = try await withoutTriggers(connection) {
-            try await pgbench.rate(of: script, clients: clients, transactions: each)
-        }
-        return (rate, ceiling)
+        return try await pgbench.rate(of: script, clients: clients, transactions: max(1, jobs / 10 / clients))
     }
 
-    private func enqueue(_ connection: Connection) async throws -> Double {
-        let pool = ConnectionPool(database.settings, limit: 1)
+    private func enqueue() async throws -> Double {
+        let pool = ConnectionPool(database.workerSettings, limit: 1)
         let store = JobStore(pool: pool)
         let payload = JSONText(#"{"account_id": "a"}"#)
         let began = ContinuousClock.now
@@ -90,7 +142,6 @@ package struct EnqueueBench: Sendable {
         }
         let rate = Double(jobs) / ((ContinuousClock.now - began) / .seconds(1))
         await pool.close()
-        try await empty(connection)
         return rate
     }
 
@@ -101,24 +152,37 @@ package struct EnqueueBench: Sendable {
         try String(repeating: line, count: jobs).write(toFile: path, atomically: true, encoding: .utf8)
         chmod(path, 0o644)
         defer { try? FileManager.default.removeItem(atPath: path) }
-        return try await withoutTriggers(connection) {
-            let began = ContinuousClock.now
-            try await connection.runScript("COPY public.jobs (workspace_id, job_type, payload) FROM '\(path)'")
-            return Double(jobs) / ((ContinuousClock.now - began) / .seconds(1))
-        }
+        let began = ContinuousClock.now
+        try await connection.runScript("COPY public.jobs (workspace_id, job_type, payload) FROM '\(path)'")
+        return Double(jobs) / ((ContinuousClock.now - began) / .seconds(1))
     }
 
-    private func withoutTriggers(_ connection: Connection, _ body: () async throws -> Double) async throws -> Double {
-        // Due times count from a creation that a trigger fills in where a client gives none.
-        try await connection.runScript("ALTER TABLE public.jobs DISABLE TRIGGER USER")
-        let rate = try await body()
-        try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER USER")
-        try await empty(connection)
-        return rate
+    /// Fills the worker's slots with jobs that outlast the measurement.
+    private func occupy(_ connection: Connection) async throws {
+        _ = try await connection.query(
+            """
+            INSERT INTO public.jobs (workspace_id, job_type, payload, timeout_seconds)
+            SELECT \(database.workspaceID), 'sleep', '{"seconds": 86400}', 86400 FROM generate_series(1, \(slots))
+            """)
+        try await database.wait(
+            until: "SELECT count(*) = \(slots) AS is_so FROM public.jobs WHERE status = 'processing'", connection)
     }
 
-    private func empty(_ connection: Connection) async throws {
+    private func release(_ connection: Connection) async throws {
+        try await connection.runScript("UPDATE public.jobs SET status = 'cancelled' WHERE job_type = 'sleep'")
+        try await database.wait(until: "SELECT count(*) = 0 AS is_so FROM public.jobs WHERE lease_open", connection)
         try await connection.runScript("TRUNCATE public.jobs CASCADE")
-        try await connection.runScript("CHECKPOINT")
+    }
+
+    /// Removes the added jobs, once a worker that is idle has done those that it took.
+    private func empty(_ connection: Connection) async throws {
+        try await database.wait(
+            until: "SELECT count(*) = 0 AS is_so FROM public.jobs WHERE status = 'processing' AND job_type = 'noop'",
+            connection)
+        let kept = try await connection.query("SELECT FROM public.jobs WHERE job_type = 'sleep' LIMIT 1")
+        try await connection.runScript(
+            kept.isEmpty ? "TRUNCATE public.jobs CASCADE" : "DELETE FROM public.jobs WHERE job_type = 'noop'")
+        try await connection.runScript("VACUUM public.jobs")
+        try await database.checkpoint(connection)
     }
 }

@@ -2,76 +2,161 @@ import FoundationEssentials
 import JobWorker
 import Logging
 import Postgres
-import Synchronization
 
-/// Measures the time from just before an INSERT is sent to the first instruction of its job, on an idle worker
-/// in this process.
+/// Measures the time from just before an INSERT is sent to the first instruction of its job, on a worker in this
+/// process, in turn with `WakeupFloor`; first while nothing else runs, then while half of its slots are occupied.
 package struct LatencyBench: Sendable {
     package struct Result: Sendable, Encodable {
-        package let milliseconds: Spread
+        package let idle: Timing
+        package let halfLoad: Timing
+        /// Of the worker.
+        package let slots: Int
+        /// Of this process, inserts and their pauses included, while nothing else runs.
         package let cpuSecondsPer1000Jobs: Double
         package let peakMegabytes: Double
+        /// Who the worker is in the database.
+        package let role: String
+    }
+
+    package struct Timing: Sendable, Encodable {
+        package let milliseconds: Sample
+        /// Two plain connections, no worker.
+        package let floorMilliseconds: Sample
+        package let ratioP50: Double
+        package let ratioP99: Double
+
+        init(_ times: [Double], floor: [Double]) {
+            milliseconds = Sample(times)
+            floorMilliseconds = Sample(floor)
+            ratioP50 = milliseconds.p50 / floorMilliseconds.p50
+            ratioP99 = milliseconds.p99 / floorMilliseconds.p99
+        }
     }
 
     private let database: BenchDatabase
     private let jobs: Int
-    /// Between one job's start and the next INSERT.
+    private let slots: Int
+    /// After each start, before the next INSERT.
     private let pause = Duration.milliseconds(20)
+    /// How long a job of the load occupies its slot.
+    private static let loadDuration = Duration.milliseconds(100)
 
-    package init(database: BenchDatabase, jobs: Int) {
+    /// - Parameters:
+    ///   - jobs: Of each of the two parts.
+    ///   - slots: Of the worker; an even number.
+    package init(database: BenchDatabase, jobs: Int, slots: Int) {
         self.database = database
         self.jobs = jobs
+        self.slots = slots
     }
 
     /// Notes when each job starts.
     private final class Arrivals: JobProcessor {
         let jobTypes = ["bench"]
-        private let stream: AsyncStream<ContinuousClock.Instant>
+        private let instants: AsyncStream<ContinuousClock.Instant>
         private let continuation: AsyncStream<ContinuousClock.Instant>.Continuation
 
-        init() { (stream, continuation) = AsyncStream.makeStream() }
-
-        var instants: AsyncStream<ContinuousClock.Instant> { stream }
+        init() { (instants, continuation) = AsyncStream.makeStream() }
 
         func process(_ job: Job, context: JobContext) async throws -> JSONText? {
             continuation.yield(.now)
             return nil
         }
+
+        /// The next one, for one reader.
+        func next() async throws -> ContinuousClock.Instant {
+            for await instant in instants { return instant }
+            throw CancellationError()
+        }
+    }
+
+    /// Occupies slots, and tells when a job ends.
+    private final class Load: JobProcessor {
+        let jobTypes = ["bench.load"]
+        let ends: AsyncStream<Void>
+        private let continuation: AsyncStream<Void>.Continuation
+
+        init() { (ends, continuation) = AsyncStream.makeStream() }
+
+        func process(_ job: Job, context: JobContext) async throws -> JSONText? {
+            defer { continuation.yield() }
+            try await Task.sleep(for: LatencyBench.loadDuration)
+            return nil
+        }
     }
 
     package func run() async throws -> Result {
-        let arrivals = Arrivals()
+        let (arrivals, load) = (Arrivals(), Load())
         var registry = ProcessorRegistry()
         try registry.register(arrivals)
-        let pool = ConnectionPool(database.settings, limit: 2)
+        try registry.register(load)
+        let pool = ConnectionPool(database.workerSettings, limit: 2)
+        var configuration = WorkerConfiguration(workerID: "bench")
+        configuration.maxConcurrent = slots
         let worker = JobWorker::JobWorker(
-            configuration: WorkerConfiguration(workerID: "bench"), pool: pool, processors: registry,
+            configuration: configuration, pool: pool, processors: registry,
             logger: Logger(label: "bench", factory: { _ in SwiftLogNoOpLogHandler() }))
         let running = Task { try await worker.run() }
         defer { running.cancel() }
         for await _ in worker.state.transitions where worker.state.snapshot.isListening { break }
         let client = try await Connection.open(database.settings)
-        let before = ProcessUsage()
-        var times: [Double] = []
-        var instants = arrivals.instants.makeAsyncIterator()
-        for _ in 0..<jobs {
-            let start = ContinuousClock.now
-            _ = try await client.query(
-                """
-                /* jobworker:bench.insert */
-                INSERT INTO public.jobs (workspace_id, job_type, payload) VALUES (\(database.workspaceID), 'bench', '{}')
-                """)
-            guard let arrival = await instants.next() else { break }
-            times.append((arrival - start).milliseconds)
-            try await Task.sleep(for: pause)
-        }
-        let after = ProcessUsage()
+        let floor = try await WakeupFloor.prepare(database)
+        // The first times include preparing the statements.
+        for _ in 0..<5 { _ = try await time(client, floor, arrivals) }
+
+        var idle: [(worker: Double, floor: Double, cpu: Duration)] = []
+        for _ in 0..<jobs { idle.append(try await time(client, floor, arrivals)) }
+        let feeder = Task { try await feed(load) }
+        var busy: [(worker: Double, floor: Double, cpu: Duration)] = []
+        for _ in 0..<jobs { busy.append(try await time(client, floor, arrivals)) }
+        feeder.cancel()
+        _ = await feeder.result
+
+        await floor.close()
         await client.close()
         worker.stop()
         _ = try await running.value
-        let cpu = (after?.cpu ?? .zero) - (before?.cpu ?? .zero)
         return Result(
-            milliseconds: Spread(times), cpuSecondsPer1000Jobs: cpu / .seconds(1) / Double(jobs) * 1000,
-            peakMegabytes: Double(after?.peakBytes ?? 0) / 1_048_576)
+            idle: Timing(idle.map(\.worker), floor: idle.map(\.floor)),
+            halfLoad: Timing(busy.map(\.worker), floor: busy.map(\.floor)), slots: slots,
+            cpuSecondsPer1000Jobs: idle.map(\.cpu).reduce(.zero, +) / .seconds(1) / Double(jobs) * 1000,
+            peakMegabytes: ProcessUsage()?.peakMegabytes ?? 0, role: database.workerWords)
+    }
+
+    /// A job, and the floor, each followed by a pause.
+    /// - Returns: Milliseconds, and the processor time that the job took.
+    private func time(
+        _ client: Connection, _ floor: WakeupFloor, _ arrivals: Arrivals
+    ) async throws -> (worker: Double, floor: Double, cpu: Duration) {
+        let processor = ProcessUsage.ownProcessorTime
+        let start = ContinuousClock.now
+        _ = try await client.query(
+            """
+            /* jobworker:bench.insert */
+            INSERT INTO public.jobs (workspace_id, job_type, payload) VALUES (\(database.workspaceID), 'bench', '{}')
+            """)
+        let arrival = try await arrivals.next()
+        try await Task.sleep(for: pause)
+        let spent = ProcessUsage.ownProcessorTime - processor
+        let bare = try await floor.once()
+        try await Task.sleep(for: pause)
+        return ((arrival - start).milliseconds, bare.milliseconds, spent)
+    }
+
+    /// Keeps half of the slots occupied until cancelled: where a job ends, the next one is added.
+    private func feed(_ load: Load) async throws {
+        let client = try await Connection.open(database.settings)
+        for _ in 0..<slots / 2 { try await addLoad(client) }
+        for await _ in load.ends { try await addLoad(client) }
+        await client.close()
+    }
+
+    private func addLoad(_ client: Connection) async throws {
+        _ = try await client.query(
+            """
+            /* jobworker:bench.load */
+            INSERT INTO public.jobs (workspace_id, job_type, payload)
+            VALUES (\(database.workspaceID), 'bench.load', '{}')
+            """)
     }
 }

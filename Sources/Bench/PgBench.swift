@@ -5,9 +5,15 @@ import Postgres
 import Subprocess
 
 /// Runs PostgreSQL's own pgbench with a script, as the ceiling of what the server allows.
-struct PgBench: Sendable {
-    let binaries: PostgresBinaries
-    let database: BenchDatabase
+package struct PgBench: Sendable {
+    private let program: String
+    private let connectionString: String
+
+    /// - Parameter connectionString: Names the database too.
+    init(connectionString: String) async throws {
+        program = try await PostgresBinaries.find().path(of: "pgbench")
+        self.connectionString = connectionString
+    }
 
     /// - Parameters:
     ///   - script: In pgbench's form; https://www.postgresql.org/docs/15/pgbench.html
@@ -21,16 +27,28 @@ struct PgBench: Sendable {
         let result = try await Subprocess.run(
             .name("sh"),
             arguments: [
-                "-c", "exec \"$0\" \"$@\"", binaries.path(of: "pgbench"),
+                "-c", "exec \"$0\" \"$@\"", program,
                 "--no-vacuum", "--protocol=prepared", "--client=\(clients)", "--jobs=\(min(clients, 2))",
-                "--transactions=\(transactions)", "--file=\(path)",
-                try database.settings.connectionString(forDatabase: database.name),
+                "--transactions=\(transactions)", "--file=\(path)", connectionString,
             ], output: .string(limit: 65_536), error: .string(limit: 65_536))
-        guard result.terminationStatus.isSuccess,
-            let line = result.standardOutput.split(separator: "\n").first(where: { $0.hasPrefix("tps = ") }),
-            let rate = line.dropFirst(6).split(separator: " ").first.flatMap({ Double($0) })
-        else {
-            throw DevelopmentError("pgbench failed:\n\(result.standardError.suffix(2000))")
+        guard result.terminationStatus.isSuccess, let rate = PgBench.rate(in: result.standardOutput) else {
+            throw DevelopmentError(
+                "pgbench failed:\n\(result.standardOutput.suffix(1000))\(result.standardError.suffix(2000))")
+        }
+        return rate
+    }
+
+    /// - Parameter output: What pgbench wrote, of version 10 or later.
+    /// - Returns: Transactions a second, without the time to connect; `nil` where it tells none, or where some failed.
+    package static func rate(in output: String) -> Double? {
+        var rate: Double?
+        for line in output.split(separator: "\n") {
+            if line.hasPrefix("number of failed transactions: "), !line.hasPrefix("number of failed transactions: 0 ") {
+                return nil
+            }
+            // Before version 14 there are two lines; one of them counts the time to connect.
+            guard line.hasPrefix("tps = "), !line.contains("including") else { continue }
+            rate = line.dropFirst(6).split(separator: " ").first.flatMap { Double($0) }
         }
         return rate
     }

@@ -1,11 +1,12 @@
 import FoundationEssentials
+import Glibc
 
 /// What a process uses, as Linux tells (proc(5)).
 package struct ProcessUsage: Sendable {
     /// Resident memory, and the most it ever was, in bytes.
     package let residentBytes: Int
     package let peakBytes: Int
-    /// Processor time so far, of user and kernel.
+    /// Processor time so far, of user and kernel; in steps of 10 ms.
     package let cpu: Duration
 
     /// - Parameter process: `self` or a number.
@@ -14,6 +15,13 @@ package struct ProcessUsage: Sendable {
         guard let status = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8),
             let stat = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
         else { return nil }
+        self.init(status: status, stat: stat)
+    }
+
+    /// - Parameters:
+    ///   - status: The text of `/proc/…/status`.
+    ///   - stat: The text of `/proc/…/stat`.
+    package init?(status: String, stat: String) {
         func kilobytes(_ name: String) -> Int {
             let line = status.split(separator: "\n").first { $0.hasPrefix(name + ":") }
             return line?.split(whereSeparator: { $0 == " " || $0 == "\t" }).dropFirst().first.flatMap { Int($0) } ?? 0
@@ -24,5 +32,15 @@ package struct ProcessUsage: Sendable {
         let fields = stat[(stat.lastIndex(of: ")") ?? stat.startIndex)...].split(separator: " ")
         guard fields.count > 13, let user = Int(fields[12]), let system = Int(fields[13]) else { return nil }
         cpu = .milliseconds((user + system) * 10)
+    }
+
+    package var residentMegabytes: Double { Double(residentBytes) / 1_048_576 }
+    package var peakMegabytes: Double { Double(peakBytes) / 1_048_576 }
+
+    /// Processor time of this process so far, exact.
+    static var ownProcessorTime: Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 }

@@ -5,42 +5,51 @@ import Postgres
 /// Measures how many jobs without work a second pass through worker processes, each completion committed before its
 /// slot takes the next job, and what the same server does with the bare statements of that.
 package struct ThroughputBench: Sendable {
+    package struct Options: Sendable {
+        /// Of each run.
+        package var jobs = 20_000
+        /// Of each process.
+        package var maxConcurrent = 50
+        package var processes = 1
+        package var runs = 5
+        /// `WORKER_JOB_LOGS` of the workers that are compared with those that write no rows.
+        package var jobLogs = "info"
+
+        package init() {}
+    }
+
     package struct Result: Sendable, Encodable {
-        package let jobsPerSecond: Repetitions
+        package let jobsPerSecond: Sample
         package let workerCPUSecondsPer1000Jobs: Double
         package let serverCPUSecondsPer1000Jobs: Double
+        /// Of all worker processes together.
         package let peakMegabytes: Double
-        /// Claim and complete by pgbench on the same table, in turn with the runs above.
-        package let ceilingJobsPerSecond: Repetitions
+        /// Claim and complete by pgbench on the same table as the same role, in turn with the runs above.
+        package let ceilingJobsPerSecond: Sample
         /// What the ceiling's statements are.
         package let ceiling: String
         /// Of the medians.
+        package let ratio: Double
+        /// Other workers, without rows in `job_logs`, in turn with the others; how much faster they are.
+        package let withoutLogRows: WithoutLogRows
+        /// Who workers and pgbench are in the database.
+        package let role: String
+    }
+
+    package struct WithoutLogRows: Sendable, Encodable {
+        package let jobsPerSecond: Sample
         package let ratio: Double
     }
 
     private let database: BenchDatabase
     private let program: String
-    private let jobs: Int
-    private let maxConcurrent: Int
-    private let processes: Int
-    private let runs: Int
-    private let jobLogs: String
+    private let options: Options
 
-    /// - Parameters:
-    ///   - program: Path of the `jobworker` to measure.
-    ///   - maxConcurrent: Of each process.
-    ///   - jobLogs: `WORKER_JOB_LOGS` of the workers.
-    package init(
-        database: BenchDatabase, program: String, jobs: Int, maxConcurrent: Int, processes: Int, runs: Int,
-        jobLogs: String
-    ) {
+    /// - Parameter program: Path of the `jobworker` to measure.
+    package init(database: BenchDatabase, program: String, options: Options) {
         self.database = database
         self.program = program
-        self.jobs = jobs
-        self.maxConcurrent = maxConcurrent
-        self.processes = processes
-        self.runs = runs
-        self.jobLogs = jobLogs
+        self.options = options
     }
 
     private struct Run {
@@ -49,88 +58,115 @@ package struct ThroughputBench: Sendable {
         let serverCPU: Duration
     }
 
+    /// Workers and the queue that only they serve.
+    private struct Crew {
+        let queue: String
+        let workers: BenchWorkers
+    }
+
     package func run() async throws -> Result {
         let connection = try await Connection.open(database.settings)
-        let pgbench = PgBench(binaries: try await PostgresBinaries.find(), database: database)
-        let ceiling = Ceiling(slots: maxConcurrent * processes)
-        // Nobody serves the queue before all jobs of a run are there.
-        try await connection.runScript("INSERT INTO public.job_queues (name, paused_at) VALUES ('default', now())")
-        let workers = try await BenchWorkers.start(
-            processes, program: program, maxConcurrent: maxConcurrent, jobLogs: jobLogs, database: database)
+        let pgbench = try await PgBench(connectionString: database.workerConnectionString)
+        let ceiling = Ceiling(slots: options.maxConcurrent * options.processes)
+        let logging = try await crew(queue: "bench-logs", jobLogs: options.jobLogs, connection)
         do {
-            var measured: [Run] = []
-            var ceilings: [Double] = []
-            for _ in 0..<runs {
-                ceilings.append(try await measure(ceiling, pgbench, connection))
-                measured.append(try await measure(workers, connection))
+            // Jobs without work that succeed have no row of this level.
+            let silent = try await crew(queue: "bench-no-logs", jobLogs: "error", connection)
+            do {
+                var (measured, ceilings, unlogged): ([Run], [Double], [Double]) = ([], [], [])
+                for _ in 0..<options.runs {
+                    ceilings.append(try await measure(ceiling, pgbench, connection))
+                    measured.append(try await measure(logging, connection))
+                    unlogged.append(try await measure(silent, connection).rate)
+                }
+                let peak = logging.workers.usage.peakMegabytes
+                await silent.workers.stop()
+                await logging.workers.stop()
+                await connection.close()
+                return result(measured, ceilings, unlogged, peak: peak, ceiling)
+            } catch {
+                await silent.workers.stop()
+                throw error
             }
-            let peak = workers.usage.map(\.peakBytes).reduce(0, +)
-            await workers.stop()
-            await connection.close()
-            let rates = Repetitions(measured.map(\.rate))
-            let limits = Repetitions(ceilings)
-            let all = Double(jobs * runs) / 1000
-            return Result(
-                jobsPerSecond: rates,
-                workerCPUSecondsPer1000Jobs: measured.map { $0.workerCPU / .seconds(1) }.reduce(0, +) / all,
-                serverCPUSecondsPer1000Jobs: measured.map { $0.serverCPU / .seconds(1) }.reduce(0, +) / all,
-                peakMegabytes: Double(peak) / 1_048_576, ceilingJobsPerSecond: limits, ceiling: ceiling.words,
-                ratio: rates.median / limits.median)
         } catch {
-            await workers.stop()
+            await logging.workers.stop()
             await connection.close()
             throw error
         }
     }
 
+    private func result(
+        _ measured: [Run], _ ceilings: [Double], _ unlogged: [Double], peak: Double, _ ceiling: Ceiling
+    ) -> Result {
+        let compared = Comparison(measured.map(\.rate), to: ceilings)
+        let withoutRows = Comparison(unlogged, to: measured.map(\.rate))
+        let thousands = Double(options.runs * options.jobs) / 1000
+        return Result(
+            jobsPerSecond: compared.measured,
+            workerCPUSecondsPer1000Jobs: measured.map { $0.workerCPU / .seconds(1) }.reduce(0, +) / thousands,
+            serverCPUSecondsPer1000Jobs: measured.map { $0.serverCPU / .seconds(1) }.reduce(0, +) / thousands,
+            peakMegabytes: peak, ceilingJobsPerSecond: compared.compared, ceiling: ceiling.words,
+            ratio: compared.ratio,
+            withoutLogRows: WithoutLogRows(jobsPerSecond: withoutRows.measured, ratio: withoutRows.ratio),
+            role: database.workerWords)
+    }
+
     // MARK: The worker
 
-    private func measure(_ workers: BenchWorkers, _ connection: Connection) async throws -> Run {
-        try await fill(queue: "default", connection)
+    /// Nobody serves the queue before all jobs of a run are there.
+    private func crew(queue: String, jobLogs: String, _ connection: Connection) async throws -> Crew {
+        _ = try await connection.query("INSERT INTO public.job_queues (name, paused_at) VALUES (\(queue), now())")
+        return Crew(
+            queue: queue,
+            workers: try await BenchWorkers.start(
+                BenchWorkers.Options(
+                    processes: options.processes, maxConcurrent: options.maxConcurrent, jobLogs: jobLogs, queue: queue),
+                program: program, database: database))
+    }
+
+    private func measure(_ crew: Crew, _ connection: Connection) async throws -> Run {
+        try await fill(queue: crew.queue, connection)
         let backends = try await serverProcesses(connection)
-        let before = (workers.usage, usage(of: backends))
-        try await connection.runScript("UPDATE public.job_queues SET paused_at = NULL WHERE name = 'default'")
-        let deadline = ContinuousClock.now + .seconds(60 + jobs / 100)
+        let before = (crew.workers.usage.cpu, usage(of: backends).cpu)
+        _ = try await connection.query("UPDATE public.job_queues SET paused_at = NULL WHERE name = \(crew.queue)")
+        let deadline = ContinuousClock.now + .seconds(60 + options.jobs / 100)
         while try await connection.query("SELECT FROM public.jobs WHERE status IN ('pending', 'processing') LIMIT 1")
             .count > 0
         {
             guard ContinuousClock.now < deadline else { throw DevelopmentError("the jobs were not done in time") }
             try await Task.sleep(for: .milliseconds(50))
         }
-        let after = (workers.usage, usage(of: backends))
+        let after = (crew.workers.usage.cpu, usage(of: backends).cpu)
         let rows = try await connection.query(
             """
             SELECT count(*) AS count, extract(epoch FROM max(completed_at) - min(started_at))::float8 AS seconds
             FROM public.jobs WHERE status = 'completed'
             """)
-        guard let row = rows.first, try row.decode("count", as: Int.self) == jobs else {
+        guard let row = rows.first, try row.decode("count", as: Int.self) == options.jobs else {
             throw DevelopmentError("not all jobs were completed")
         }
-        try await connection.runScript(
-            """
-            UPDATE public.job_queues SET paused_at = now() WHERE name = 'default';
-            TRUNCATE public.jobs CASCADE
-            """)
+        _ = try await connection.query("UPDATE public.job_queues SET paused_at = now() WHERE name = \(crew.queue)")
+        try await connection.runScript("TRUNCATE public.jobs CASCADE")
         return Run(
-            rate: Double(jobs) / (try row.decode("seconds", as: Double.self)),
-            workerCPU: cpu(before.0, after.0), serverCPU: cpu(before.1, after.1))
+            rate: Double(options.jobs) / (try row.decode("seconds", as: Double.self)),
+            workerCPU: after.0 - before.0, serverCPU: after.1 - before.1)
     }
 
     private func fill(queue: String, _ connection: Connection) async throws {
         _ = try await connection.query(
             """
             INSERT INTO public.jobs (workspace_id, job_type, payload, job_queue)
-            SELECT \(database.workspaceID), 'noop', '{}', \(queue) FROM generate_series(1, \(jobs))
+            SELECT \(database.workspaceID), 'noop', '{}', \(queue) FROM generate_series(1, \(options.jobs))
             """)
         try await connection.runScript("VACUUM ANALYZE public.jobs")
-        try await connection.runScript("CHECKPOINT")
+        try await database.checkpoint(connection)
     }
 
     // MARK: The ceiling
 
     private func measure(_ ceiling: Ceiling, _ pgbench: PgBench, _ connection: Connection) async throws -> Double {
         try await fill(queue: Ceiling.queue, connection)
-        let each = max(1, jobs / (ceiling.clients * ceiling.batch))
+        let each = max(1, options.jobs / (ceiling.clients * ceiling.batch))
         let rate = try await pgbench.rate(of: ceiling.script, clients: ceiling.clients, transactions: each)
         try await connection.runScript("TRUNCATE public.jobs CASCADE")
         return rate * Double(ceiling.batch)
@@ -147,10 +183,6 @@ package struct ThroughputBench: Sendable {
 
     private func usage(of processes: [Int]) -> [ProcessUsage] {
         processes.compactMap { ProcessUsage(process: String($0)) }
-    }
-
-    private func cpu(_ before: [ProcessUsage], _ after: [ProcessUsage]) -> Duration {
-        after.map(\.cpu).reduce(.zero, +) - before.map(\.cpu).reduce(.zero, +)
     }
 }
 
@@ -182,6 +214,7 @@ struct Ceiling: Sendable {
                 progress = progress || '{"percentage": 100}', error_message = NULL, error_stack = NULL
             WHERE status = 'processing' AND worker_id = 'bench-' || :client_id
             """
+        // The queue is one and the same; ordered by it too, the index is followed under row policies as well.
         let claim = """
             UPDATE public.jobs SET status = 'processing', attempts = attempts + 1, worker_id = 'bench-' || :client_id,
                 lease_token = nextval('jobworker.lease_tokens'), lease_open = true, started_at = clock_timestamp(),
@@ -189,7 +222,8 @@ struct Ceiling: Sendable {
             WHERE id = ANY (ARRAY(
                 SELECT id FROM public.jobs
                 WHERE status = 'pending' AND coalesce(job_queue, 'default') = '\(Ceiling.queue)'
-                ORDER BY coalesce(priority, 0) DESC, greatest(created_at, scheduled_for, next_retry_at), id
+                ORDER BY coalesce(job_queue, 'default'), coalesce(priority, 0) DESC,
+                         greatest(created_at, scheduled_for, next_retry_at), id
                 LIMIT \(batch) FOR UPDATE SKIP LOCKED))
             """
         return isFused

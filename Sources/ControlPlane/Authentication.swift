@@ -1,18 +1,24 @@
 package import Crypto
+import Glibc
 import HTTPTypes
 import Synchronization
+package import Tokens
 
 /// Who asks.
 package enum Caller: Sendable, Hashable {
     case anonymous
     /// Somebody with an operator's token. The name is the token's, for the audit; `nil` where it has none.
     case `operator`(name: String?)
+    /// A signed-in user of the application. What that user may see, the database decides.
+    case member(Member)
 }
 
 /// Who may ask.
 package enum Access: Sendable, Hashable {
     case anyone
     case operators
+    /// Operators, and whoever has a genuine token of the application.
+    case members
     /// Anyone on a Unix socket, whose file says who that may be; over TCP operators alone.
     case anyoneOnSocket
 }
@@ -32,12 +38,23 @@ package struct OperatorDigest: Sendable, Hashable {
 ///
 /// A `Mutex`: a reload replaces the tokens while requests are compared with them.
 package final class Authentication: Sendable {
-    private let operators: Mutex<[OperatorDigest]>
+    private struct State {
+        var operators: [OperatorDigest]
+        var members: TokenVerifier?
+    }
 
-    package init(operators: [OperatorDigest]) { self.operators = Mutex(operators) }
+    private let state: Mutex<State>
+
+    /// - Parameter members: `nil` lets no members in.
+    package init(operators: [OperatorDigest], members: TokenVerifier? = nil) {
+        state = Mutex(State(operators: operators, members: members))
+    }
 
     /// From the next request on, these are the tokens.
-    package func replaceOperators(with operators: [OperatorDigest]) { self.operators.withLock { $0 = operators } }
+    package func replaceOperators(with operators: [OperatorDigest]) { state.withLock { $0.operators = operators } }
+
+    /// From the next request on, this tells who is a member.
+    package func replaceMembers(with members: TokenVerifier?) { state.withLock { $0.members = members } }
 
     /// - Throws: The answer for somebody who isn't let in: always the same, whatever is wrong.
     func caller(
@@ -46,14 +63,28 @@ package final class Authentication: Sendable {
         switch access {
         case .anyone: return .anonymous
         case .anyoneOnSocket where isOnSocket: return .anonymous
-        case .operators, .anyoneOnSocket:
-            let operators = operators.withLock { $0 }
-            guard !operators.isEmpty else { throw .tokenNotConfigured }
-            guard let token = Self.bearerToken(in: headers), let found = Self.find(token, in: operators) else {
-                throw .unauthorized
-            }
-            return .operator(name: found.name)
+        case .operators, .members, .anyoneOnSocket: break
         }
+        let (operators, members) = state.withLock { ($0.operators, $0.members) }
+        guard !operators.isEmpty || (access == .members && members != nil) else { throw .tokenNotConfigured }
+        guard let token = Self.bearerToken(in: headers) else { throw .unauthorized }
+        if let found = Self.find(token, in: operators) { return .operator(name: found.name) }
+        guard let members else { throw .unauthorized }
+        let member: Member
+        do throws(TokenRefusal) {
+            member = try members.member(of: String(Substring(token)), now: Self.now)
+        } catch {
+            throw error == .otherRole ? .otherRole : .unauthorized
+        }
+        guard access == .members else { throw .operatorsOnly }
+        return .member(member)
+    }
+
+    /// By this machine's clock: a token is no row, and nobody else compares it.
+    private static var now: Double {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Double(now.tv_sec) + Double(now.tv_nsec) / 1e9
     }
 
     /// Digests are compared in constant time and with every entry, so that the time tells neither how much of a token

@@ -25,7 +25,8 @@ package struct ControlPlaneServer: Service {
     ) {
         self.addresses = addresses
         responder = RequestResponder(
-            routes: routes, authentication: authentication, limits: limits, logger: logger)
+            routes: routes, authentication: authentication, limits: limits,
+            gate: RequestGate(limit: limits.databaseRequestsMax), logger: logger)
         self.limits = limits
         self.logger = logger
         self.onListening = onListening

@@ -1,3 +1,4 @@
+import API
 import ControlPlane
 import Enrichment
 import FoundationEssentials
@@ -76,8 +77,9 @@ public struct Daemon: Sendable {
         MetricsSystem.bootstrap(metricRegistry)
         Figures.begin()
         let pool = ConnectionPool(settings(configuration[Catalog.databaseURL], "work"), limit: 2)
+        let vault = try vault()
         let enrichment = EnrichmentService(
-            pool: pool, client: client, vault: try vault(), configuration: enrichmentConfiguration(),
+            pool: pool, client: client, vault: vault, configuration: enrichmentConfiguration(),
             onRequest: { status in
                 Counter(label: MetricCatalog.apolloRequests.name, dimensions: [("status", status)]).increment()
             })
@@ -93,7 +95,7 @@ public struct Daemon: Sendable {
             registry: metricRegistry, worker: worker, store: JobStore(pool: figuresPool), version: version,
             logger: logger)
         do {
-            try await serve(worker, figures, statsd, on: try addresses(directory))
+            try await serve(worker, figures, statsd, apiParts(vault, client), on: try addresses(directory))
         } catch {
             await statsd?.stop()
             throw error
@@ -105,13 +107,20 @@ public struct Daemon: Sendable {
     }
 
     private func serve(
-        _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, on addresses: [ListenAddress]
+        _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, _ api: APIParts,
+        on addresses: [ListenAddress]
     ) async throws {
         let group = Live<ServiceGroup?>(nil)
         let isServing = Live(false)
         let reason = Live("asked to")
         let notifier = Notifier()
-        let authentication = Authentication(operators: configuration.operatorDigests)
+        let authentication: Authentication
+        do throws(MemberKeysProblem) {
+            authentication = Authentication(
+                operators: configuration.operatorDigests, members: try configuration.memberVerifier())
+        } catch {
+            throw Failure.configuration("\(error)")
+        }
         let reload = Reload(
             sources: sources, current: configuration, worker: worker, authentication: authentication,
             logLevel: logLevel, notifier: notifier, logger: logger)
@@ -121,8 +130,10 @@ public struct Daemon: Sendable {
         let server = ControlPlaneServer(
             listeningOn: addresses,
             routes: RouteTable(
-                HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
-                    + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes),
+                OpenAPIRoutes(version: version, components: HTTPSurface.components).describing(
+                    HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
+                        + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes
+                        + api.surface.routes)),
             authentication: authentication, logger: logger
         ) { bound in
             isServing.value = true
@@ -143,7 +154,10 @@ public struct Daemon: Sendable {
                     notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value },
                     logger: logger
                 ),
+                api.database,
                 server,
+                // Its streams end before the server waits for the answers that are being given.
+                api.hub,
                 worker,
             ]
         // Stopped from the last to the first: the worker, then those who tell of it.
@@ -200,6 +214,17 @@ public struct Daemon: Sendable {
     private func settings(_ connection: Secret?, _ purpose: String) -> ConnectionSettings {
         ConnectionSettings(
             connectionString: connection?.withText { $0 } ?? "", applicationName: "jobworker \(purpose)")
+    }
+
+    private func apiParts(_ vault: KeyVault, _ client: Client) -> APIParts {
+        let database = APIDatabase(settings(configuration[Catalog.databaseURL], "api"), logger: logger)
+        let hub = EventHub(
+            database: database, settings: settings(configuration.listenConnection, "events"), logger: logger)
+        return APIParts(
+            database: database, hub: hub,
+            surface: HTTPSurface(
+                database: database, hub: hub, silence: configuration[Catalog.staleAfter], vault: vault, client: client,
+                apolloBaseURL: configuration[Catalog.apolloBaseURL]))
     }
 
     private func vault() throws -> KeyVault {

@@ -4,6 +4,7 @@ import Logging
 import Logs
 import Settings
 import Systemd
+import Tokens
 
 /// Reads the settings again while the worker runs, and applies what may change.
 actor Reload {
@@ -40,9 +41,17 @@ actor Reload {
             logger.log(.settingsRefused, metadata: ["ERROR": "\(error)"])
             return
         }
+        let members: TokenVerifier?
+        do throws(MemberKeysProblem) {
+            members = try new.memberVerifier()
+        } catch {
+            logger.log(.settingsRefused, metadata: ["ERROR": "\(error)"])
+            return
+        }
         let changes = current.changes(to: new)
         worker.reconfigure { $0.takeOver(new) }
         authentication.replaceOperators(with: new.operatorDigests)
+        authentication.replaceMembers(with: members)
         if let level = Logger.Level(rawValue: new[Catalog.logLevel].rawValue) { logLevel.level = level }
         let later = changes.filter { $0.reload == .restart }.map(\.name)
         logger.log(

@@ -103,6 +103,28 @@ public struct ApolloKey: Sendable {
             : TestResult(success: false, errorMessage: "Apollo does not accept this API key")
     }
 
+    /// Lets jobs ask Apollo again, as the key has changed.
+    /// - Throws: `PostgresError`.
+    public func forgetRefusals(workspace: UUID) async throws(PostgresError) {
+        try await RefusalMemory(pool: pool).forget(workspace: workspace)
+    }
+
+    /// Encrypts the stored key anew with the vault's first key.
+    /// - Returns: Whether that was needed and is done; a key that was set meanwhile stays.
+    /// - Throws: `KeyVaultError`, `PostgresError`.
+    public func rotate(workspace: UUID) async throws -> Bool {
+        guard let current = vault.currentKeyID else { throw KeyVaultError.noKeys }
+        guard let stored = try await storedKey(workspace), !stored.hasPrefix("v1:\(current):") else { return false }
+        let sealed = try vault.seal(try vault.open(stored, workspace: workspace).key, workspace: workspace)
+        let rows = try await pool.query(
+            """
+            /* jobworker:enrichment.rotate_key */
+            UPDATE public.workspace_settings SET apollo_api_key_encrypted = \(sealed)
+            WHERE workspace_id = \(workspace) AND apollo_api_key_encrypted = \(stored)
+            """)
+        return rows.affected > 0
+    }
+
     private func storedKey(_ workspace: UUID) async throws(PostgresError) -> String? {
         let rows = try await pool.query(
             """

@@ -11,6 +11,7 @@ public final class ConnectionPool: Sendable {
         var waiters: [(id: Int, continuation: CheckedContinuation<Connection?, any Error>)] = []
         var nextWaiter = 0
         var isClosed = false
+        var lastUse = ContinuousClock.now
     }
 
     private enum Turn {
@@ -23,11 +24,26 @@ public final class ConnectionPool: Sendable {
     public let settings: ConnectionSettings
     public let limit: Int
     private let state = Mutex(State())
+    /// Where this is a view of another pool: that pool, and what begins each transaction.
+    private let base: (pool: ConnectionPool, preamble: [Statement])?
 
     public init(_ settings: ConnectionSettings, limit: Int) {
         precondition(limit >= 1, "a pool holds at least one connection")
         self.settings = settings
         self.limit = limit
+        base = nil
+    }
+
+    private init(_ pool: ConnectionPool, preamble: [Statement]) {
+        settings = pool.settings
+        limit = pool.limit
+        base = (pool, preamble)
+    }
+
+    /// The same sessions, where each statement and each transaction begins with these statements, in one transaction
+    /// with them: what they set with `SET LOCAL` holds for it alone. Nothing runs without them.
+    public func beginning(with preamble: [Statement]) -> ConnectionPool {
+        ConnectionPool(base?.pool ?? self, preamble: (base?.preamble ?? []) + preamble)
     }
 
     /// Sessions open now, in use or idle.
@@ -39,6 +55,15 @@ public final class ConnectionPool: Sendable {
     /// Runs one statement on a session of the pool.
     @discardableResult
     public func query(_ statement: Statement) async throws(PostgresError) -> Rows {
+        if base != nil {
+            do {
+                return try await transaction { try $0.execute(statement) }
+            } catch let error as PostgresError {
+                throw error
+            } catch {
+                throw PostgresError(.cancelled, operation: statement.name, message: "cancelled")
+            }
+        }
         let connection = try await borrow(for: statement.name)
         do throws(PostgresError) {
             let rows = try await connection.query(statement)
@@ -54,13 +79,18 @@ public final class ConnectionPool: Sendable {
     public func transaction<Value: Sendable>(
         _ body: @Sendable (isolated Connection) throws -> Value
     ) async throws -> Value {
-        try await withConnection { try await $0.transaction(body) }
+        guard let base else { return try await withConnection { try await $0.transaction(body) } }
+        return try await base.pool.transaction { connection in
+            for statement in base.preamble { try connection.execute(statement) }
+            return try body(connection)
+        }
     }
 
     /// Lends a session for the time of `body`.
     public func withConnection<Value: Sendable>(
         _ body: (Connection) async throws -> Value
     ) async throws -> Value {
+        precondition(base == nil, "what begins a transaction can't be made to begin whatever a session does")
         let connection = try await borrow(for: "borrow a connection")
         do {
             let value = try await body(connection)
@@ -70,6 +100,12 @@ public final class ConnectionPool: Sendable {
             await giveBack(connection)
             throw error
         }
+    }
+
+    /// Closes the sessions nobody uses if none has been used for this long.
+    public func closeIdle(unusedFor time: Duration) async {
+        let isIdle = state.withLock { $0.openCount == $0.idle.count && $0.lastUse + time <= .now }
+        if isIdle { await closeIdle() }
     }
 
     /// Closes the sessions nobody uses; they open again on demand.
@@ -176,6 +212,7 @@ public final class ConnectionPool: Sendable {
             return
         }
         let (waiter, mustClose) = state.withLock { state in
+            state.lastUse = .now
             if state.isClosed {
                 state.openCount -= 1
                 return (nil as CheckedContinuation<Connection?, any Error>?, true)

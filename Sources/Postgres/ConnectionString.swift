@@ -4,8 +4,11 @@ extension ConnectionSettings {
     /// The connection string as `key='value'` pairs, naming another database on the same server.
     ///
     /// For programs that are given a string and no more, such as `psql`.
+    /// - Parameter role: The role that the sessions act as, a plain name; `nil` for the login itself.
     /// - Throws: `PostgresError` with `.malformed` where the string can't be read.
-    public func connectionString(forDatabase name: String) throws(PostgresError) -> String {
+    public func connectionString(
+        forDatabase name: String, role: String? = nil
+    ) throws(PostgresError) -> String {
         var problem: UnsafeMutablePointer<CChar>?
         defer { PQfreemem(problem) }
         guard let options = PQconninfoParse(connectionString, &problem) else {
@@ -22,6 +25,7 @@ extension ConnectionSettings {
             }
             option = option.successor()
         }
+        if let role { pairs["options"] = (pairs["options"].map { $0 + " " } ?? "") + "-c role=\(role)" }
         return pairs.sorted { $0.key < $1.key }.map { "\($0.key)=\(ConnectionSettings.quoted($0.value))" }
             .joined(separator: " ")
     }

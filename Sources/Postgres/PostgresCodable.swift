@@ -1,5 +1,3 @@
-public import FoundationEssentials
-
 /// A Swift value that can be a statement's parameter, sent as text with its type.
 public protocol PostgresEncodable: Sendable {
     /// The OID in `pg_type`: https://github.com/postgres/postgres/blob/REL_15_STABLE/src/include/catalog/pg_type.dat

@@ -136,6 +136,12 @@ public struct Fragment: Sendable, ExpressibleByStringInterpolation {
             parts.append(.parameter(Statement.Parameter(value)))
         }
 
+        public mutating func appendInterpolation<Value: PostgresEncodable>(_ value: Value?) {
+            parts.append(
+                .parameter(
+                    value.map { Statement.Parameter($0) } ?? Statement.Parameter(text: nil, type: Value.postgresType)))
+        }
+
         public mutating func appendInterpolation(_ fragment: Fragment) {
             parts += fragment.parts
         }

@@ -123,13 +123,13 @@ public enum Catalog {
 
     public static let supabaseJWTSecret: Setting<Secret?> = .init(
         "SUPABASE_JWT_SECRET", absent: "none",
-        example: "", .passphrase, reload: .restart, isSecret: true,
+        example: "", .passphrase, reload: .live, isSecret: true,
         help: "Verifies the tokens of workspace members that are signed with HS256.")
 
     public static let supabaseJWKSFile: Setting<String?> = .init(
         "SUPABASE_JWKS_FILE", absent: "none",
-        example: "/etc/jobworker/jwks.json", .path("a file's path"), reload: .restart,
-        help: "File with the public keys (JWKS) that verify the tokens of workspace members.")
+        example: "/etc/jobworker/jwks.json", .path("a file's path"), reload: .live,
+        help: "File with the public keys (JWKS) that verify the tokens of workspace members; a reload reads it again.")
 
     public static let webhookAllowPrivate: Setting<Bool> = .init(
         "WORKER_WEBHOOK_ALLOW_PRIVATE", fallback: false, .boolean, reload: .live,

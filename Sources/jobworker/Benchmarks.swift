@@ -9,10 +9,12 @@ struct Benchmarks: AsyncParsableCommand {
         commandName: "bench", abstract: "Measures this machine and database.",
         discussion: """
             On the server that DATABASE_URL names, in a database of its own that it makes and drops: the login must be \
-            allowed to make databases.
+            allowed to make databases. The measured worker acts as a role of its own that is a member of the role \
+            jobworker, where the login may make one.
             """,
         subcommands: [
-            ThroughputCommand.self, LatencyCommand.self, EnqueueCommand.self, IdleCommand.self,
+            ThroughputCommand.self, LatencyCommand.self, EnqueueCommand.self, ClaimCommand.self, IdleCommand.self,
+            MemoryCommand.self,
         ])
 
     struct Options: ParsableArguments {
@@ -46,12 +48,40 @@ struct Benchmarks: AsyncParsableCommand {
         }
     }
 
+    /// Refuses a number that is out of range.
+    static func check(_ option: String, _ value: Int, _ range: ClosedRange<Int>) throws {
+        guard range.contains(value) else {
+            throw ValidationError("--\(option) must be \(range.lowerBound) to \(range.upperBound)")
+        }
+    }
+
+    /// With two decimals.
+    static func shown(_ value: Double) -> String {
+        let hundredths = Int((value * 100).rounded())
+        let fraction = hundredths % 100
+        return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
+    }
+
+    /// A rate's median, least and most.
+    static func shownRate(_ rate: Sample) -> String { "\(Int(rate.p50)) (\(Int(rate.min)) to \(Int(rate.max)))" }
+
+    /// How times are spread.
+    static func shownTimes(_ times: Sample) -> String {
+        """
+        p50 \(shown(times.p50)) ms   p90 \(shown(times.p90)) ms   p95 \(shown(times.p95)) ms   \
+        p99 \(shown(times.p99)) ms   max \(shown(times.max)) ms
+        """
+    }
+}
+
+extension Benchmarks {
     struct ThroughputCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "throughput", abstract: "Jobs a second, beside what the bare statements allow.",
             discussion: """
                 Jobs without work, all there before the first is claimed. A slot takes its next job when the completion \
-                of the last is committed. Needs PostgreSQL's pgbench for the comparison.
+                of the last is committed. In turn with PostgreSQL's pgbench, which it needs, and with workers that \
+                write no rows to job_logs.
                 """)
 
         @OptionGroup var options: Options
@@ -65,48 +95,96 @@ struct Benchmarks: AsyncParsableCommand {
         @Option(help: "Worker processes.")
         var processes = 1
 
-        @Option(help: "Runs, in turn with pgbench.")
+        @Option(help: "Runs, in turn with what they are compared with.")
         var runs = 5
 
         @Option(help: "WORKER_JOB_LOGS of the workers.")
         var jobLogs = "info"
 
         func validate() throws {
-            guard (100...10_000_000).contains(jobs) else { throw ValidationError("--jobs must be 100 to 10000000") }
-            guard (1...10_000).contains(maxConcurrent) else {
-                throw ValidationError("--max-concurrent must be 1 to 10000")
-            }
-            guard (1...100).contains(processes) else { throw ValidationError("--processes must be 1 to 100") }
-            guard (1...100).contains(runs) else { throw ValidationError("--runs must be 1 to 100") }
+            try check("jobs", jobs, 100...10_000_000)
+            try check("max-concurrent", maxConcurrent, 1...10_000)
+            try check("processes", processes, 1...100)
+            try check("runs", runs, 1...100)
         }
 
         func run() async throws {
+            var wanted = ThroughputBench.Options()
+            (wanted.jobs, wanted.maxConcurrent, wanted.processes) = (jobs, maxConcurrent, processes)
+            (wanted.runs, wanted.jobLogs) = (runs, jobLogs)
             let result = try await options.withDatabase {
-                try await ThroughputBench(
-                    database: $0, program: ownProgram(), jobs: jobs, maxConcurrent: maxConcurrent, processes: processes,
-                    runs: runs, jobLogs: jobLogs
-                ).run()
+                try await ThroughputBench(database: $0, program: ownProgram(), options: wanted).run()
             }
             try options.show(
                 result,
                 """
                 \(jobs) jobs, \(processes) process(es) with \(maxConcurrent) at once, \(runs) runs
-                  \(whole(result.jobsPerSecond)) jobs/s
-                  pgbench \(whole(result.ceilingJobsPerSecond)) jobs/s (\(result.ceiling))
+                  \(shownRate(result.jobsPerSecond)) jobs/s
+                  pgbench \(shownRate(result.ceilingJobsPerSecond)) jobs/s (\(result.ceiling))
                   ratio \(shown(result.ratio))
+                  without rows in job_logs \(shownRate(result.withoutLogRows.jobsPerSecond)) jobs/s, ratio to the first \
+                \(shown(result.withoutLogRows.ratio))
                   processor time per 1000 jobs: worker \(shown(result.workerCPUSecondsPer1000Jobs)) s, \
                 server \(shown(result.serverCPUSecondsPer1000Jobs)) s; peak memory \(shown(result.peakMegabytes)) MB
+                  workers and pgbench are \(result.role)
+                """)
+        }
+    }
+
+    struct LatencyCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "latency", abstract: "Time from an INSERT to the start of its job.",
+            discussion: """
+                On a worker in this process, while it is idle and while half of its slots are taken. In turn with two \
+                plain connections: one inserts a row and notifies, the other one is woken and claims it.
+                """)
+
+        @OptionGroup var options: Options
+
+        @Option(help: "Jobs to insert, one after another, in each of the two parts.")
+        var jobs = 500
+
+        @Option(help: "Slots of the worker.")
+        var maxConcurrent = 10
+
+        func validate() throws {
+            try check("jobs", jobs, 1...1_000_000)
+            try check("max-concurrent", maxConcurrent, 2...1000)
+        }
+
+        func run() async throws {
+            let result = try await options.withDatabase {
+                try await LatencyBench(database: $0, jobs: jobs, slots: maxConcurrent).run()
+            }
+            try options.show(
+                result,
+                """
+                INSERT to start of the job, \(jobs) jobs, worker with \(maxConcurrent) slots in this process
+                idle
+                \(lines(result.idle))
+                half of the slots taken
+                \(lines(result.halfLoad))
+                  processor time \(shown(result.cpuSecondsPer1000Jobs)) s per 1000 jobs, peak memory \
+                \(shown(result.peakMegabytes)) MB; the worker is \(result.role)
                 """)
         }
 
+        private func lines(_ timing: LatencyBench.Timing) -> String {
+            """
+              worker  \(shownTimes(timing.milliseconds))
+              floor   \(shownTimes(timing.floorMilliseconds))
+              ratio of p50 \(shown(timing.ratioP50)), of p99 \(shown(timing.ratioP99))
+            """
+        }
     }
 
     struct EnqueueCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "enqueue", abstract: "Jobs a second that can be added, beside the bare table.",
             discussion: """
-                One by one and in batches, beside the same inserts into the table without its triggers. Needs \
-                PostgreSQL's pgbench, and a server on this machine whose files it may read with COPY.
+                One by one and in batches, beside the same inserts into the table without its triggers; then while a \
+                worker is idle, and while all slots of one are taken. Needs PostgreSQL's pgbench, and a server on this \
+                machine whose files it may read with COPY.
                 """)
 
         @OptionGroup var options: Options
@@ -117,18 +195,24 @@ struct Benchmarks: AsyncParsableCommand {
         @Option(help: "Clients at once.")
         var clients = 20
 
+        @Option(help: "Slots of the worker.")
+        var maxConcurrent = 5
+
         @Option(help: "Runs, each in turn with its comparison.")
         var runs = 5
 
         func validate() throws {
-            guard (1000...10_000_000).contains(jobs) else { throw ValidationError("--jobs must be 1000 to 10000000") }
-            guard (1...90).contains(clients) else { throw ValidationError("--clients must be 1 to 90") }
-            guard (1...100).contains(runs) else { throw ValidationError("--runs must be 1 to 100") }
+            try check("jobs", jobs, 1000...10_000_000)
+            try check("clients", clients, 1...90)
+            try check("max-concurrent", maxConcurrent, 1...1000)
+            try check("runs", runs, 1...100)
         }
 
         func run() async throws {
             let result = try await options.withDatabase {
-                try await EnqueueBench(database: $0, jobs: jobs, clients: clients, runs: runs).run()
+                try await EnqueueBench(
+                    database: $0, program: ownProgram(), jobs: jobs, clients: clients, slots: maxConcurrent, runs: runs
+                ).run()
             }
             try options.show(
                 result,
@@ -137,41 +221,94 @@ struct Benchmarks: AsyncParsableCommand {
                   one by one           \(line(result.oneByOne, "without triggers"))
                   by \(clients) clients at once \(line(result.concurrent, "without triggers"))
                   \(jobs) in batches    \(line(result.batches, "COPY without triggers"))
+                while a worker is idle, beside no worker
+                \(lines(result.idleWorker))
+                while \(result.slots) of \(result.slots) slots are taken, beside no worker
+                \(lines(result.saturatedWorker))
+                  jobs are added by \(result.role)
                 """)
         }
 
-        private func line(_ comparison: EnqueueBench.Comparison, _ other: String) -> String {
+        private func lines(_ rates: EnqueueBench.Rates) -> String {
             """
-            \(whole(comparison.jobsPerSecond)), \(other) \(whole(comparison.ceilingJobsPerSecond)), ratio \
+              one by one           \(line(rates.oneByOne, "alone"))
+              by \(clients) clients at once \(line(rates.concurrent, "alone"))
+              \(jobs) in batches    \(line(rates.batches, "alone"))
+            """
+        }
+
+        private func line(_ comparison: Comparison, _ other: String) -> String {
+            """
+            \(shownRate(comparison.measured)), \(other) \(shownRate(comparison.compared)), ratio \
             \(shown(comparison.ratio))
             """
         }
     }
 
-    struct LatencyCommand: AsyncParsableCommand {
+    struct ClaimCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "latency", abstract: "Time from an INSERT to the start of its job, on an idle worker.")
+            commandName: "claim", abstract: "Time of a claim in a table full of other rows, beside an empty one.",
+            discussion: """
+                No worker runs: the claim is sent as a worker sends it. Filling the table takes minutes with the \
+                default sizes, and some 10 GB of disk; a size of 0 leaves its condition out.
+                """)
 
         @OptionGroup var options: Options
 
-        @Option(help: "Jobs to insert, one after another.")
-        var jobs = 500
+        @Option(help: "Claims of each condition.")
+        var claims = 200
+
+        @Option(help: "Jobs of each claim.")
+        var batch = 10
+
+        @Option(help: "Finished jobs.")
+        var finished = 10_000_000
+
+        @Option(help: "Jobs of any priority that are due tomorrow and later.")
+        var future = 1_000_000
+
+        @Option(help: "Due jobs in ten other queues.")
+        var otherQueues = 1_000_000
+
+        @Option(help: "Due jobs of a type that nobody serves.")
+        var unserved = 100_000
+
+        @Option(help: "Jobs that were added, claimed and completed without a vacuum.")
+        var churned = 100_000
 
         func validate() throws {
-            guard (1...1_000_000).contains(jobs) else { throw ValidationError("--jobs must be 1 to 1000000") }
+            try check("claims", claims, 1...100_000)
+            try check("batch", batch, 1...1000)
+            for (name, rows) in [
+                ("finished", finished), ("future", future), ("other-queues", otherQueues), ("unserved", unserved),
+                ("churned", churned),
+            ] {
+                try check(name, rows, 0...1_000_000_000)
+            }
         }
 
         func run() async throws {
-            let result = try await options.withDatabase { try await LatencyBench(database: $0, jobs: jobs).run() }
+            var wanted = ClaimBench.Options()
+            (wanted.claims, wanted.batch, wanted.finished, wanted.future) = (claims, batch, finished, future)
+            (wanted.otherQueues, wanted.unserved, wanted.churned) = (otherQueues, unserved, churned)
+            let result = try await options.withDatabase { try await ClaimBench(database: $0, options: wanted).run() }
             try options.show(
                 result,
-                """
-                INSERT to start of the job, \(jobs) jobs, idle worker
-                  p50 \(shown(result.milliseconds.p50)) ms   p95 \(shown(result.milliseconds.p95)) ms   \
-                p99 \(shown(result.milliseconds.p99)) ms   max \(shown(result.milliseconds.max)) ms
-                  processor time \(shown(result.cpuSecondsPer1000Jobs)) s per 1000 jobs, peak memory \
-                \(shown(result.peakMegabytes)) MB
-                """)
+                (["\(claims) claims of \(batch) jobs each, and \(claims) looks that find nothing, by \(result.role)"]
+                    + result.conditions.flatMap { condition in
+                        [
+                            "\(condition.rows) \(condition.name)", line("claim", condition.claim),
+                            line("look ", condition.look),
+                        ]
+                    }).joined(separator: "\n"))
+        }
+
+        private func line(_ name: String, _ times: ClaimBench.Times) -> String {
+            """
+              \(name)  p50 \(shown(times.milliseconds.p50)) ms   p99 \(shown(times.milliseconds.p99)) ms   \
+            empty table p50 \(shown(times.emptyMilliseconds.p50)) ms   p99 \(shown(times.emptyMilliseconds.p99)) ms   \
+            ratio \(shown(times.ratioP50)), \(shown(times.ratioP99))
+            """
         }
     }
 
@@ -184,34 +321,61 @@ struct Benchmarks: AsyncParsableCommand {
         @Option(help: "Starts of the worker.")
         var starts = 5
 
+        @Option(help: "How many seconds the last one is watched.")
+        var seconds = 60
+
         func validate() throws {
-            guard (1...100).contains(starts) else { throw ValidationError("--starts must be 1 to 100") }
+            try check("starts", starts, 1...100)
+            try check("seconds", seconds, 1...86_400)
         }
 
         func run() async throws {
             let result = try await options.withDatabase {
-                try await IdleBench(database: $0, program: ownProgram(), starts: starts).run()
+                try await IdleBench(database: $0, program: ownProgram(), starts: starts, seconds: seconds).run()
             }
             try options.show(
                 result,
                 """
-                Idle worker, \(starts) starts
+                Idle worker, \(starts) starts, watched for \(seconds) s
                   start to READY=1: median \(shown(result.startToReadyMilliseconds.p50)) ms, \
                 most \(shown(result.startToReadyMilliseconds.max)) ms
+                  start to a first job's completion: median \(shown(result.startToFirstJobMilliseconds.p50)) ms, \
+                most \(shown(result.startToFirstJobMilliseconds.max)) ms
                   resident memory \(shown(result.residentMegabytes)) MB, processor \(shown(result.cpuPercent)) % of a core
+                  \(result.connections) connections, \(shown(result.transactionsPerMinute)) transactions a minute
                 """)
         }
     }
-}
 
-/// With two decimals.
-private func shown(_ value: Double) -> String {
-    let hundredths = Int((value * 100).rounded())
-    let fraction = hundredths % 100
-    return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
-}
+    struct MemoryCommand: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "memory", abstract: "Resident memory of a worker: idle, with many jobs, and after many.")
 
-/// A rate's median, least and most.
-private func whole(_ rate: Repetitions) -> String {
-    "\(Int(rate.median)) (\(Int(rate.least)) to \(Int(rate.most)))"
+        @OptionGroup var options: Options
+
+        @Option(help: "Jobs without work that pass through the worker before the last look.")
+        var jobs = 1_000_000
+
+        @Option(help: "Slots of the worker, all taken for the second look.")
+        var maxConcurrent = 500
+
+        func validate() throws {
+            try check("jobs", jobs, 1...1_000_000_000)
+            try check("max-concurrent", maxConcurrent, 1...10_000)
+        }
+
+        func run() async throws {
+            let result = try await options.withDatabase {
+                try await MemoryBench(database: $0, program: ownProgram(), jobs: jobs, slots: maxConcurrent).run()
+            }
+            try options.show(
+                result,
+                """
+                Resident memory of a worker with \(maxConcurrent) slots
+                  idle \(shown(result.idle)) MB
+                  with \(maxConcurrent) running jobs \(shown(result.running)) MB
+                  after \(jobs) jobs \(shown(result.after)) MB, most \(shown(result.peak)) MB
+                """)
+        }
+    }
 }

@@ -4,12 +4,12 @@ extension ClaimRequest {
     /// Claims from the queue `default` unless told otherwise; names only what matters.
     package static func test(
         types: [String] = ["noop"], queues: [(String, Int)] = [("default", 100)], limit: Int = 100,
-        takesSuspect: Bool = true, workerID: String = "test-worker", staleAfter: Duration = .seconds(120)
+        takesSuspect: Bool = true, workerID: String = "test-worker", staleAfter: Duration = .seconds(120),
+        lanes: [Lane]? = nil
     ) -> ClaimRequest {
         ClaimRequest(
             workerID: workerID, jobTypes: types, queues: queues.map { QueueShare(name: $0.0, free: $0.1) },
-            limit: limit,
-            takesSuspect: takesSuspect, staleAfter: staleAfter)
+            lanes: lanes, limit: limit, takesSuspect: takesSuspect, staleAfter: staleAfter)
     }
 }
 

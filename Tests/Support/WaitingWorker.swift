@@ -1,13 +1,13 @@
 import JobWorker
-import Postgres
+package import Postgres
 
 /// Waits for wake-ups as a worker does, and tells which came.
-public struct WaitingWorker: Sendable {
-    public let connection: Connection
+package struct WaitingWorker: Sendable {
+    package let connection: Connection
     private let database: TestDatabase
     private let channel: String
 
-    public init(
+    package init(
         in database: TestDatabase, id: String = "waiting", queues: [String] = ["*"], lasting: Duration = .seconds(600)
     ) async throws {
         self.database = database
@@ -19,7 +19,7 @@ public struct WaitingWorker: Sendable {
     }
 
     /// What came until now: the queues of jobs that are due, `cancel` for a cancelled run. May be asked once.
-    public func heard() async throws -> [String] {
+    package func heard() async throws -> [String] {
         let end = "end of test"
         try await database.run("NOTIFY \"\(channel)\", '\(end)'")
         var heard: [String] = []

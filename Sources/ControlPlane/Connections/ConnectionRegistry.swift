@@ -54,6 +54,9 @@ final class ConnectionRegistry: Sendable {
         for channel in stop() { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
     }
 
+    /// Whether no connection is admitted any more.
+    var isStopping: Bool { state.withLock { $0.isStopping } }
+
     func closeAll() {
         for channel in stop() { channel.close(promise: nil) }
     }

@@ -22,6 +22,8 @@ package struct HTTPLimits: Sendable, Hashable {
     /// longest, or is closed itself while all of them wait for the server. At most a quarter of the descriptors this
     /// process may open: the jobs need the others.
     package var maxConnections = min(256, max(8, HTTPLimits.descriptorsMax / 4))
+    /// Requests that need the database and are worked on at once; one more is answered 503.
+    package var databaseRequestsMax = 32
     /// After a stop was asked for, how long requests in progress go on.
     package var stopTimeout = Duration.seconds(5)
 

@@ -9,9 +9,10 @@ import Systemd
 /// One listening socket with its connections.
 struct Listener: Sendable {
     let address: BoundAddress
-    private let channel: NIOAsyncChannel<HTTP1Channel.Value, Never>
+    private let channel: NIOAsyncChannel<any Channel, Never>
     private let connections: ConnectionRegistry
     private let file: SocketFile?
+    private let limits: HTTPLimits
     private let http: HTTP1Channel
     private let logger: Logger
 
@@ -30,34 +31,32 @@ struct Listener: Sendable {
         let http = HTTP1Channel(
             responder: responder, configuration: .init(idleTimeout: nil, httpDecoderConfiguration: decoder))
         let connections = ConnectionRegistry(limit: limits.maxConnections)
-        @Sendable func accept(_ channel: any Channel) -> EventLoopFuture<HTTP1Channel.Value> {
+        // What speaks HTTP is put on when a task takes the connection: a connection that nobody takes, as the server is
+        // stopping, would otherwise end the process, since NIO insists that its async channels are finished.
+        @Sendable func accept(_ channel: any Channel) -> EventLoopFuture<any Channel> {
             guard connections.admit(channel) else {
                 channel.close(promise: nil)
                 return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
             }
-            return http.setup(channel: channel, logger: logger).flatMapThrowing { value in
-                let pipeline = channel.pipeline.syncOperations
-                let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
-                try pipeline.addHandler(
-                    ConnectionGuard(limits: limits, connections: connections), position: .before(codec))
-                return value
-            }
+            return channel.eventLoop.makeSucceededFuture(channel)
         }
         (channel, file) = try await Self.bind(address, group, accept)
         self.address = BoundAddress(channel.channel.localAddress) ?? .unixSocket(path: "")
-        (self.connections, self.http, self.logger) = (connections, http, logger)
+        (self.connections, self.http, self.limits, self.logger) = (connections, http, limits, logger)
     }
 
     /// Asks the file system, the user database or a name server on an event loop: Swift's pool must not wait for them.
     private static func bind(
         _ address: ListenAddress, _ group: MultiThreadedEventLoopGroup,
-        _ accept: @escaping @Sendable (any Channel) -> EventLoopFuture<HTTP1Channel.Value>
-    ) async throws -> (NIOAsyncChannel<HTTP1Channel.Value, Never>, SocketFile?) {
+        _ accept: @escaping @Sendable (any Channel) -> EventLoopFuture<any Channel>
+    ) async throws -> (NIOAsyncChannel<any Channel, Never>, SocketFile?) {
         let loop = group.any()
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: Self.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // Nothing is read before there is somebody to read it.
+            .childChannelOption(.autoRead, value: false)
         var file: SocketFile?
         do {
             switch address {
@@ -89,10 +88,29 @@ struct Listener: Sendable {
         try await channel.executeThenClose { inbound in
             try await withThrowingDiscardingTaskGroup { tasks in
                 for try await connection in inbound {
-                    tasks.addTask { await http.handle(value: connection, logger: logger) }
+                    tasks.addTask { await serve(connection) }
                 }
             }
         }
+    }
+
+    private func serve(_ connection: any Channel) async {
+        let ready = connection.eventLoop.flatSubmit { () -> EventLoopFuture<HTTP1Channel.Value> in
+            guard connection.isActive, !connections.isStopping else {
+                connection.close(promise: nil)
+                return connection.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
+            }
+            return http.setup(channel: connection, logger: logger).flatMapThrowing { value in
+                let pipeline = connection.pipeline.syncOperations
+                let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
+                try pipeline.addHandler(
+                    ConnectionGuard(limits: limits, connections: connections), position: .before(codec))
+                return value
+            }
+        }
+        guard let value = try? await ready.get() else { return }
+        connection.setOption(.autoRead, value: true).whenComplete { _ in }
+        await http.handle(value: value, logger: logger)
     }
 
     /// Takes no more connections, closes the idle ones, and the others after their answers or `limit`.

@@ -43,6 +43,14 @@ extension APIError {
     static let tokenNotConfigured = APIError(
         .serviceUnavailable, code: "token_not_configured",
         "No operator token is configured, so nobody can be let in here. Set WORKER_SECRET_TOKEN.")
+    static let otherRole = APIError(
+        .forbidden, code: "forbidden", "Only tokens with the role \"authenticated\" are let in here.")
+    static let operatorsOnly = APIError(.forbidden, code: "forbidden", "This is for operators alone.")
+    static let busy = APIError(
+        .serviceUnavailable, code: "busy", "Too many requests are being worked on. Try again in a moment.",
+        headers: [.retryAfter: "1"])
+    static let unsupportedMediaType = APIError(
+        .unsupportedMediaType, code: "unsupported_media_type", "The body must be application/json, in UTF-8.")
     static let notFound = APIError(.notFound, code: "not_found", "There is nothing at this path.")
     static let bodyTooSlow = APIError(
         .requestTimeout, code: "request_timeout", "The body of the request did not arrive in time.")

@@ -9,6 +9,7 @@ struct RequestResponder: Sendable {
     let routes: RouteTable
     let authentication: Authentication
     let limits: HTTPLimits
+    let gate: RequestGate
     let logger: Logger
 
     @concurrent @Sendable
@@ -36,12 +37,16 @@ struct RequestResponder: Sendable {
             case .route(let route, let parameters):
                 let caller = try authentication.caller(
                     of: request.headers, for: route.access, isOnSocket: isOnSocket)
+                let check = RequestCheck(route: route)
+                let query = request.uri.query ?? ""
+                try check.checkParameters(parameters, query: query, headers: request.headers)
                 // Before the handler: what turns out to be no request at its end must have no effect.
                 let body = try await body(of: request)
-                return try await route.handler(
-                    APIRequest(
-                        caller: caller, parameters: parameters, headers: request.headers, body: body,
-                        query: request.uri.query ?? ""))
+                let checked = APIRequest(
+                    caller: caller, parameters: parameters, headers: request.headers, body: body,
+                    document: try check.document(body, headers: request.headers), query: query)
+                guard route.access == .members else { return try await route.handler(checked) }
+                return try await gate.pass { try await route.handler(checked) }
             }
         } catch let error as APIError {
             return error.response

@@ -23,7 +23,7 @@ package struct JobFilter: Sendable, Hashable {
     package var isEverything: Bool { self == JobFilter() }
 
     /// Follows WHERE.
-    var condition: Fragment {
+    package var condition: Fragment {
         var conditions: [Fragment] = []
         if let workspaceID { conditions.append("jobs.workspace_id = \(workspaceID)") }
         if !queues.isEmpty { conditions.append("coalesce(jobs.job_queue, 'default') = ANY (\(queues))") }
@@ -71,7 +71,7 @@ package struct JobCursor: Sendable, Hashable {
     }
 
     /// Follows WHERE. NULL sorts before any time, as in a descending index.
-    var condition: Fragment {
+    package var condition: Fragment {
         guard let createdAt else {
             return "(jobs.created_at IS NOT NULL OR jobs.id < \(id))"
         }

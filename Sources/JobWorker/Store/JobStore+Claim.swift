@@ -105,13 +105,14 @@ extension JobStore {
     package func poll(
         _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
     ) async throws(PostgresError) -> PollAnswer {
-        let attending = attention.map { attention in
-            """
-            attending AS (
-                \(attention.insertion)
-            ),
-            """ as Fragment
-        } ?? ""
+        let attending =
+            attention.map { attention in
+                """
+                attending AS (
+                    \(attention.insertion)
+                ),
+                """ as Fragment
+            } ?? ""
         let rows = try await pool.query(
             """
             /* jobworker:poll */

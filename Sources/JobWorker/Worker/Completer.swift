@@ -178,6 +178,8 @@ final class Completer: Sendable {
         let isWhole = answer.missing.isEmpty
         let stored = isWhole ? completions : completions.filter { !answer.missing.contains($0.entry.claim) }
         let left = stored.map(\.entry.claim)
+        // Before the slots: who waits for runs to be gone counts them then.
+        worker.count { $0.completed += left.count }
         if let claiming {
             if !answer.claimed.isEmpty {
                 worker.count { $0.claimed += answer.claimed.count }
@@ -202,6 +204,7 @@ final class Completer: Sendable {
             var missing: [Entry] = []
             for (entry, _) in completions {
                 if stored.contains(entry.claim) {
+                    worker.count { $0.completed += 1 }
                     running.remove([entry.claim])
                     entry.stored.resume(returning: .completed)
                 } else {

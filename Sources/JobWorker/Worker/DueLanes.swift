@@ -1,4 +1,4 @@
-import Postgres
+package import Postgres
 
 /// Where due jobs may be: the priorities of each queue that are known to hold some, and how far each was seen.
 ///
@@ -69,7 +69,8 @@ struct DueLanes: Sendable {
             if !isCut || lane.priority > lowest {
                 seen[lane] = .some(DueLanes.later(before, end))
             } else if lane.priority == lowest,
-                let last = found.filter({ $0.job.priority == lowest }).map({ Place(due: $0.job.dueAt, id: $0.job.id) }).max()
+                let last = found.filter({ $0.job.priority == lowest }).map({ Place(due: $0.job.dueAt, id: $0.job.id) })
+                    .max()
             {
                 seen[lane] = .some(DueLanes.later(before, last))
             }
@@ -88,13 +89,13 @@ struct DueLanes: Sendable {
 }
 
 /// What a notification says of jobs that have become due. Anybody may send one: a hint, never a fact.
-enum DueAnnouncement: Sendable, Hashable {
+package enum DueAnnouncement: Sendable, Hashable {
     case lane(queue: String, priority: Int, due: Timestamp?)
     /// Anything anywhere.
     case unknown
 
     /// - Parameter payload: As `jobworker.wake` writes it: priority, due time in microseconds since 1970, queue.
-    init(payload: String) {
+    package init(payload: String) {
         let parts = payload.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, let priority = Int(parts[0]), let microseconds = Int64(parts[1]) else {
             self = .unknown

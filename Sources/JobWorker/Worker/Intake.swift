@@ -21,6 +21,7 @@ final class Intake: Sendable {
         /// One of them may bring a suspect.
         var isSuspectUnderway = false
         var isStopping = false
+        var lastCancel: ContinuousClock.Instant?
     }
 
     /// Two overlap: while one waits for the disk the other is worked on.
@@ -32,17 +33,22 @@ final class Intake: Sendable {
     private let running: RunningJobs
     private let state = Mutex(State())
     private let wakeup: Wakeup
+    private let beat: Wakeup
     private let configuration: @Sendable () -> WorkerConfiguration
     private let jobTypes: @Sendable () -> [String]
 
-    /// - Parameter wakeup: Raised where the poller has something to do.
+    /// - Parameters:
+    ///   - wakeup: Raised where the poller has something to do.
+    ///   - beat: Raised where the heartbeat has.
     init(
-        running: RunningJobs, wakeup: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
+        running: RunningJobs, wakeup: Wakeup, beat: Wakeup,
+        configuration: @escaping @Sendable () -> WorkerConfiguration,
         jobTypes: @escaping @Sendable () -> [String]
     ) {
         (arrivals, arrived) = AsyncStream.makeStream()
         self.running = running
         self.wakeup = wakeup
+        self.beat = beat
         self.configuration = configuration
         self.jobTypes = jobTypes
     }
@@ -58,6 +64,12 @@ final class Intake: Sendable {
             state.plan.wake(now: .now, free: free)
         }
         wakeup.raise()
+    }
+
+    /// A running job was cancelled: one of this process, or one that a claim on its way brings.
+    func hearCancel() {
+        state.withLock { $0.lastCancel = .now }
+        beat.raise()
     }
 
     func setListening(_ isListening: Bool) {
@@ -117,18 +129,23 @@ final class Intake: Sendable {
     }
 
     /// What the database made of a claim, and of the runs whose ends it stored.
-    func end(_ claiming: Claiming, claimed: [ClaimedJob], lanes: [ClaimRequest.Lane]? = nil, at time: Timestamp? = nil, left: [Claim] = []) {
+    func end(
+        _ claiming: Claiming, claimed: [ClaimedJob], lanes: [ClaimRequest.Lane]? = nil, at time: Timestamp? = nil,
+        left: [Claim] = []
+    ) {
         let configuration = configuration()
         running.exchange(
             leaving: left, reserved: claiming.reserved, claimed: claimed, timeout: configuration.jobTimeout,
             staleAfter: configuration.staleAfter, askedAt: claiming.askedAt)
-        let isDone = state.withLock { state in
+        let (isDone, isCancelled) = state.withLock { state in
             if let lanes, let time { state.lanes.discovered(lanes, at: time, now: claiming.askedAt) }
             state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
             state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
-            return leave(&state, claiming)
+            return (leave(&state, claiming), state.lastCancel.map { $0 >= claiming.askedAt } ?? false)
         }
         if !claimed.isEmpty { arrived.yield(claimed) }
+        // Cancelled before this process knew that it runs them.
+        if isCancelled, !claimed.isEmpty { beat.raise() }
         if isDone { arrived.finish() } else { wakeup.raise() }
     }
 

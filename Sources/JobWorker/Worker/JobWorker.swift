@@ -63,7 +63,7 @@ public final class JobWorker: Service, WorkerControl {
         channel = "jobworker_wake_" + String(UInt64.random(in: .min ... .max), radix: 16)
         poller = Poller(
             running: running, store: store, state: state, logger: logger, channel: channel,
-            configuration: { settings.value },
+            beat: beatNow, configuration: { settings.value },
             jobTypes: {
                 let unserved = state.snapshot.unservedTypes
                 return registered.filter { unserved[$0] == nil }
@@ -159,7 +159,7 @@ public final class JobWorker: Service, WorkerControl {
                 self.poller.intake.hear(.unknown)
                 self.beatNow.raise()
             case .notification(let notification) where notification.channel == Channel.cancel:
-                self.beatNow.raise()
+                self.poller.intake.hearCancel()
             case .notification(let notification):
                 self.poller.intake.hear(DueAnnouncement(payload: notification.payload))
             case .lost(let error):

@@ -34,6 +34,7 @@ struct PollPlan: Sendable {
     private var wakes: (count: Int, since: ContinuousClock.Instant)
     private var wakesInVain = 0
     private var lastFind: ContinuousClock.Instant
+    private var lastPoll: ContinuousClock.Instant?
 
     /// So many wake-ups in such a time are a storm.
     private static let storm = (wakes: 16, within: Duration.milliseconds(50))
@@ -44,6 +45,7 @@ struct PollPlan: Sendable {
     /// five times as long each time.
     private static let firstLookStep = Duration.milliseconds(5)
     private static let lastLookStep = Duration.milliseconds(625)
+    private static let restBetweenPolls = Duration.milliseconds(100)
 
     /// The first look is due at once.
     init(now: ContinuousClock.Instant) { (nextPoll, lastFind, wakes) = (now, now, (0, now)) }
@@ -72,8 +74,10 @@ struct PollPlan: Sendable {
         if wakes.count >= PollPlan.storm.wakes, isAttending, !isEager { (isEager, lastFind) = (true, now) }
     }
 
-    /// Something may be due, nobody knows where.
-    mutating func pollSoon(now: ContinuousClock.Instant) { nextPoll = min(nextPoll, now) }
+    /// Something may be due, nobody knows where. Anybody can say so, so it is looked for ten times a second at most.
+    mutating func pollSoon(now: ContinuousClock.Instant) {
+        nextPoll = min(nextPoll, max(now, lastPoll.map { $0 + PollPlan.restBetweenPolls } ?? now))
+    }
 
     /// A slot has become free: worth a look if the last one left something behind.
     /// - Returns: Whether to look.
@@ -129,6 +133,7 @@ struct PollPlan: Sendable {
     /// - Parameter pause: Until the next one; there is none while stale jobs are left.
     mutating func polled(isReapingDone: Bool, now: ContinuousClock.Instant, pause: Duration) {
         nextPoll = isReapingDone ? now + pause : now
+        lastPoll = now
     }
 }
 

@@ -38,9 +38,11 @@ final class Poller: Sendable {
     /// - Parameter channel: On which this process listens for wake-ups.
     init(
         running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger, channel: String,
-        configuration: @escaping @Sendable () -> WorkerConfiguration, jobTypes: @escaping @Sendable () -> [String]
+        beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
+        jobTypes: @escaping @Sendable () -> [String]
     ) {
-        intake = Intake(running: running, wakeup: wakeup, configuration: configuration, jobTypes: jobTypes)
+        intake = Intake(
+            running: running, wakeup: wakeup, beat: beat, configuration: configuration, jobTypes: jobTypes)
         self.running = running
         self.store = store
         self.state = state
@@ -188,9 +190,10 @@ final class Poller: Sendable {
         }
         for id in answer.takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
         admit(answer.claimed)
-        answerCallers(callers, answer.claimed, request)
         intake.polled(isReapingDone: answer.reaped < reaping.batch, pause: pause())
         intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
+        // After the runs are counted: callers wait for them.
+        answerCallers(callers, answer.claimed, request)
     }
 
     private func admit(_ claimed: [ClaimedJob]) {

@@ -80,7 +80,6 @@ struct Runner: Sendable {
             if case .settled(let settlement) = outcome { "\(settlement.message)" } else { "" }
         switch stored {
         case .completed:
-            state.count { $0.completed += 1 }
             logger.log(.jobCompleted)
         case .retried:
             state.count { $0.retried += 1 }

@@ -113,7 +113,10 @@ struct FaultDirector: Sendable {
             case .storm:
                 for number in 0..<2000 {
                     try await database.admin.query(
-                        "SELECT pg_notify('jobworker_due', 'default'), pg_notify('jobworker_due', \("\(number)"))")
+                        """
+                        SELECT pg_notify(channel, '0 0 default'), pg_notify(channel, \("\(number)"))
+                        FROM jobworker.waiting_workers
+                        """)
                 }
             case .rollback: try await clients.addAndRollBack(random: &random)
             default: break

@@ -45,14 +45,18 @@ import Testing
         let (claims, beats) = (proxy.statements("jobworker:claim"), proxy.statements("jobworker:heartbeat"))
         let memory = residentMemory(of: process)
         // Any role may notify, on any channel. A transaction each, as equal ones within one are sent once.
+        // Nobody but a worker is told its channel; the attacker has guessed it.
+        try await database.waitUntil("true", of: "jobworker.waiting_workers", atMost: .seconds(30))
+        let rows = try await database.query("SELECT channel FROM jobworker.waiting_workers")
+        let channel: String = try #require(rows.first).decode("channel")
         let attacker = try await Connection.open(database.settings)
         try await attacker.runScript("SET ROLE authenticated")
         try await attacker.runScript(
             """
             DO $$ BEGIN
                 FOR i IN 1..33333 LOOP
-                    PERFORM pg_notify('jobworker_due', 'default');
-                    PERFORM pg_notify('jobworker_due', repeat('x', 100) || i);
+                    PERFORM pg_notify('\(channel)', '0 0 default');
+                    PERFORM pg_notify('\(channel)', repeat('x', 100) || i);
                     PERFORM pg_notify('jobworker_cancel', (SELECT string_agg(chr(1 + (i + n) % 120), '') FROM generate_series(1, 50) n));
                     COMMIT;
                 END LOOP;

@@ -24,7 +24,7 @@ import Testing
     @Test func `the announcement tells priority and due time`() async throws {
         let worker = try await WaitingWorker(in: database)
         var job = newJob(scheduledFor: Timestamp(text: "2020-01-02T03:04:05Z"))
-        job.priority = try #require(Priority(rawValue: 7))
+        job.priority = try #require(Priority(7))
         _ = try await store.enqueue([job])
         let payload = try #require(try await worker.connection.notifications(timeout: .seconds(30)).first?.payload)
         guard case .lane("default", 7, let due?) = DueAnnouncement(payload: payload) else {

@@ -1,4 +1,5 @@
 import ControlPlane
+import HTTPClient
 import HTTPTypes
 import HummingbirdCore
 import JobWorker
@@ -149,6 +150,37 @@ struct SlowClientTests {
             }
             // The first had to go for the others.
             #expect(await stalled[0].receiveAll() == "")
+        }
+    }
+
+    @Test func `a thousand stalled connections on each socket keep no one from asking for health`() async throws {
+        var limits = HTTPLimits()
+        limits.headTimeout = .seconds(600)
+        limits.idleTimeout = .seconds(600)
+        try await withTemporaryDirectory { folder in
+            let addresses: [ListenAddress] = [
+                .unixSocket(path: folder + "/a.sock", group: nil), .tcp(host: "127.0.0.1", port: 0),
+            ]
+            try await withControlPlane(listeningOn: addresses, limits: limits) { plane in
+                var stalled: [RawConnection] = []
+                for number in 0..<1000 {
+                    for address in plane.addresses {
+                        let connection = try await RawConnection(to: address)
+                        await connection.send(
+                            [
+                                "", "G", "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+                                "POST / HTTP/1.1\r\nHost: x\r\n",
+                            ][
+                                number % 4])
+                        stalled.append(connection)
+                    }
+                    guard number % 100 == 99 else { continue }
+                    for address in plane.addresses {
+                        #expect(try await plane.send("GET", "/healthz", to: address).status == 200)
+                    }
+                }
+                #expect(stalled.count == 2000)
+            }
         }
     }
 

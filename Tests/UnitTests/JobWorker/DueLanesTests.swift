@@ -16,7 +16,9 @@ import Testing
         return due
     }
 
-    private func job(_ queue: String = "default", priority: Int = 0, due: Timestamp, isSuspect: Bool = false) -> ClaimedJob {
+    private func job(_ queue: String = "default", priority: Int = 0, due: Timestamp, isSuspect: Bool = false)
+        -> ClaimedJob
+    {
         let id = UUID()
         let job = Job(
             id: id, workspaceID: UUID(), type: "noop", queue: queue, payload: JSONText("{}"), priority: priority,
@@ -26,7 +28,8 @@ import Testing
 
     private func look(_ due: inout DueLanes, limit: Int = 5, takesSuspect: Bool = true, bringing jobs: [ClaimedJob]) {
         let request = ClaimRequest(
-            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: limit)], lanes: due.asked(), limit: limit,
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: limit)], lanes: due.asked(),
+            limit: limit,
             takesSuspect: takesSuspect, staleAfter: .seconds(120))
         due.looked(for: request, claimed: jobs, askedAt: start)
     }

@@ -16,7 +16,8 @@ import Testing
     }
 
     private func look(
-        _ plan: inout PollPlan, bringing count: Int, of limit: Int, after time: Duration = .zero, meanwhile: (inout PollPlan) -> Void = { _ in }
+        _ plan: inout PollPlan, bringing count: Int, of limit: Int, after time: Duration = .zero,
+        meanwhile: (inout PollPlan) -> Void = { _ in }
     ) {
         plan.lookBegins()
         meanwhile(&plan)
@@ -157,7 +158,8 @@ import Testing
 
     @Test func `what is due nobody knows where is looked for by the timer's look`() {
         var plan = waiting()
-        plan.pollSoon(now: start)
-        #expect(action(plan, after: .zero) == .poll)
+        plan.pollSoon(now: start + .milliseconds(30))
+        #expect(action(plan, after: .milliseconds(99)) != .poll)
+        #expect(action(plan, after: .milliseconds(100)) == .poll)
     }
 }

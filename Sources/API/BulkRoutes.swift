@@ -1,0 +1,141 @@
+import ControlPlane
+import FoundationEssentials
+import HTTPTypes
+import HummingbirdCore
+import JobWorker
+import Postgres
+
+/// The same done to many jobs at once.
+struct BulkRoutes: Sendable {
+    /// More are left to the next request.
+    private static let jobsMax = 10_000
+    /// Jobs of one transaction: their rows are locked until it ends, and a worker's sign of life waits for them.
+    private static let chunkSize = 100
+    /// No transaction is begun after so long.
+    private static let timeMax = Duration.seconds(20)
+
+    private let database: APIDatabase
+
+    init(database: APIDatabase) { self.database = database }
+
+    var routes: [Route] {
+        [
+            Route(
+                .post, "/api/jobs/bulk", access: .members,
+                "Cancels, retries, replays, deletes or sets aside many jobs. For admins.",
+                details: """
+                    By ids, or all that a filter means; a filter names at least one condition. Without a status it \
+                    means those to which the action applies: `cancel` what waits or runs, `retry`, `replay` and \
+                    `dead_letter` what failed, `delete` what is finished. Jobs whose state doesn't allow it are passed \
+                    over. Of more than \(Self.jobsMax) jobs, or after \(Self.timeMax.components.seconds) s, `more` is \
+                    true: send it again.
+                    """,
+                body: Schema(
+                    .byMember(
+                        "ids", Self.body(.init("ids", Schema(.list(Schema(.uuid), 1...1000)), isRequired: true)),
+                        Self.body(.init("filter", JobSelection.schema, isRequired: true)))),
+                answers: [
+                    Answer(
+                        "How many there were, and how many were changed.",
+                        Schema(
+                            .object(
+                                [
+                                    .init("matched", JobDocument.whole, isRequired: true),
+                                    .init("changed", JobDocument.whole, isRequired: true),
+                                    .init("more", Schema(.boolean), isRequired: true),
+                                ], isOpen: true)))
+                ], refusals: [.forbidden], handler: change)
+        ]
+    }
+
+    private enum Action: String, CaseIterable {
+        case cancel, retry, replay, delete, deadLetter = "dead_letter"
+
+        /// What a filter without a status means.
+        var statuses: [JobStatus] {
+            switch self {
+            case .cancel: [.pending, .blocked, .processing]
+            case .retry, .replay, .deadLetter: [.failed]
+            case .delete: JobStatus.allCases.filter(\.isFinal)
+            }
+        }
+    }
+
+    private static func body(_ which: Schema.Property) -> Schema {
+        Schema(
+            .object(
+                [.init("action", Schema(.choice(Action.allCases.map(\.rawValue))), isRequired: true), which],
+                isOpen: false))
+    }
+
+    private func change(_ request: APIRequest) async throws -> Response {
+        guard let document = request.document, let action = document["action"]?.string.flatMap(Action.init) else {
+            throw APIError.invalidParameter("the body", "is missing")
+        }
+        let ids = document["ids"]?.elements?.compactMap { $0.string.flatMap { UUID(uuidString: $0) } }
+        var filter = document["filter"].map(JobSelection.filter) ?? JobFilter()
+        if ids == nil, filter.statuses.isEmpty { filter.statuses = action.statuses }
+        let condition: Fragment = ids.map { "jobs.id = ANY (\($0))" } ?? filter.condition
+        try await checkRights(request, filter)
+        return try await work(request, action, condition).response
+    }
+
+    private func checkRights(_ request: APIRequest, _ filter: JobFilter) async throws {
+        guard case .member = request.caller else { return }
+        let workspaceID = filter.workspaceID
+        let isAdmin = try await database.read(request) { connection in
+            try connection.execute(
+                """
+                /* jobworker:api.bulk.rights */
+                SELECT FROM jobworker.my_admin_workspaces() AS mine (id)
+                WHERE \(workspaceID) IS NULL OR mine.id = \(workspaceID)
+                """
+            ).isEmpty == false
+        }
+        guard isAdmin else { throw APIError.adminsOnly }
+    }
+
+    private func work(_ request: APIRequest, _ action: Action, _ condition: Fragment) async throws -> Reply {
+        let isMember = if case .member = request.caller { true } else { false }
+        let own: Fragment =
+            isMember ? "jobs.workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
+        let end = ContinuousClock.now + Self.timeMax
+        var (matched, changed) = (0, 0)
+        var cursor: JobCursor?
+        var isDone = false
+        while !isDone, matched < Self.jobsMax, ContinuousClock.now < end {
+            let place = cursor
+            let step = try await database.translated {
+                try await database.changing(as: request.caller).transaction { connection in
+                    let rows = try connection.execute(
+                        """
+                        /* jobworker:api.bulk.select */
+                        SELECT jobs.id, jobs.created_at FROM public.jobs
+                        WHERE \(condition) AND \(own) AND \(place?.condition ?? "true")
+                        ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
+                        """)
+                    guard let last = rows.last else { return (found: 0, changed: 0, next: place) }
+                    let ids = try rows.map { try $0.decode("id", as: UUID.self) }
+                    let result = try connection.execute(
+                        """
+                        /* jobworker:api.bulk.change */
+                        SELECT jobworker.change_jobs(\(action.rawValue), \(ids)) AS changed
+                        """)
+                    return (
+                        found: rows.count, changed: try result.first?.decode("changed") ?? 0,
+                        next: JobCursor(createdAt: try last.decodeIfPresent("created_at"), id: try last.decode("id"))
+                    )
+                }
+            }
+            matched += step.found
+            changed += step.changed
+            cursor = step.next
+            isDone = step.found < Self.chunkSize
+        }
+        return Reply(#"{"matched":\#(matched),"changed":\#(changed),"more":\#(!isDone)}"#)
+    }
+}
+
+extension APIError {
+    static let adminsOnly = APIError(.forbidden, code: "forbidden", "This is for admins of the workspace.")
+}

@@ -1,0 +1,238 @@
+import ControlPlane
+import FoundationEssentials
+import HTTPTypes
+import HummingbirdCore
+import JobWorker
+import Postgres
+
+/// What is kept of the past: jobs set aside, and who did what. For admins of the workspace and operators.
+struct RecordRoutes: Sendable {
+    private let database: APIDatabase
+
+    init(database: APIDatabase) { self.database = database }
+
+    var routes: [Route] {
+        let workspace = Parameter("workspace_id", Schema(.uuid), "Of this workspace.")
+        return [
+            Route(
+                .get, "/api/dead-letter", access: .members,
+                "Lists failed jobs and those set aside, the latest failure first.",
+                parameters: [
+                    workspace, Parameter("job_type", .jobType, "Of one of these types.", isList: true), .limit,
+                    .jobCursor,
+                ],
+                answers: [
+                    Answer(
+                        "The jobs.",
+                        Schema(
+                            .object(
+                                [
+                                    .init("jobs", Schema(.list(.job, 0...200)), isRequired: true),
+                                    .init("next_cursor", .nextCursor, isRequired: true),
+                                ], isOpen: true)))
+                ], handler: deadLetters),
+            Route(
+                .get, "/api/dead-letter/groups", access: .members,
+                "Groups failed jobs and those set aside by type and error.",
+                details: "Numbers, ids and what stands in quotes count as the same in an error.",
+                parameters: [workspace],
+                answers: [
+                    Answer(
+                        "The groups, the largest first.",
+                        Schema(
+                            .object(
+                                [.init("groups", Schema(.list(Self.group, 0...200)), isRequired: true)], isOpen: true))
+                    )
+                ], handler: groups),
+            Route(
+                .get, "/api/dead-letter/{id}", access: .members, "Shows a failed job or one set aside.",
+                answers: [Answer("The job.", .job)], refusals: [.notFound], handler: deadLetter),
+            Route(
+                .post, "/api/dead-letter/{id}", access: .members, "Tries it again. For admins.",
+                parameters: [.idempotencyKey], answers: [Answer("The job as it is now.", .job)],
+                refusals: [.forbidden, .notFound, .conflict], handler: retry),
+            Route(
+                .delete, "/api/dead-letter/{id}", access: .members, "Discards it. For admins.",
+                answers: [
+                    Answer(
+                        "It is gone.",
+                        Schema(.object([.init("success", Schema(.boolean), isRequired: true)], isOpen: true)))
+                ], refusals: [.forbidden, .notFound, .conflict], handler: discard),
+            Route(
+                .get, "/api/audit", access: .members, "Lists who did what, the latest first.",
+                parameters: [
+                    workspace, Parameter("job_id", Schema(.uuid), "What was done to this job."), .limit,
+                    .cursor(
+                        "^(0|[1-9][0-9]{0,17})$",
+                        takes: { $0.utf8.count <= 18 && Int($0).map(String.init) == $0 && !$0.hasPrefix("-") }),
+                ],
+                answers: [
+                    Answer(
+                        "The entries.",
+                        Schema(
+                            .object(
+                                [
+                                    .init("entries", Schema(.list(Self.entry, 0...200)), isRequired: true),
+                                    .init("next_cursor", .nextCursor, isRequired: true),
+                                ], isOpen: true)))
+                ], handler: audit),
+        ]
+    }
+
+    private static let group = Schema(
+        .object(
+            [
+                .init("job_type", JobDocument.word, isRequired: true),
+                .init("error", JobDocument.prose.orNull, isRequired: true),
+                .init("count", JobDocument.whole, isRequired: true),
+                .init("workspaces", JobDocument.whole, isRequired: true),
+                .init("first_failed_at", Schema(.moment).orNull, isRequired: true),
+                .init("last_failed_at", Schema(.moment).orNull, isRequired: true),
+                .init("example_id", Schema(.uuid), isRequired: true),
+            ], isOpen: true))
+
+    private static let entry = Schema(
+        .object(
+            [
+                .init("id", JobDocument.whole, isRequired: true),
+                .init("created_at", Schema(.moment), isRequired: true),
+                .init("workspace_id", Schema(.uuid).orNull, isRequired: true),
+                .init("job_id", Schema(.uuid).orNull, isRequired: true),
+                .init("actor", JobDocument.prose, isRequired: true), .init("via", JobDocument.word, isRequired: true),
+                .init("action", JobDocument.word, isRequired: true),
+                .init("subject", JobDocument.prose.orNull, isRequired: true),
+                .init("details", Schema(.anything), isRequired: true),
+            ], isOpen: true))
+
+    private static let isDead: Fragment = "jobs.status IN ('failed', 'dead_letter')"
+
+    private func deadLetters(_ request: APIRequest) async throws -> Response {
+        let limit = try request.number("limit", in: 1...200) ?? 20
+        let workspaceID = try request.uuid("workspace_id")
+        let types = try request.list("job_type")
+        let cursor = try request.text("cursor").flatMap { JobCursor(text: $0) }
+        let place: Fragment =
+            cursor.map {
+                "(coalesce(jobs.failed_at, '-infinity'), jobs.id) < (\($0.createdAt ?? .distantPast), \($0.id))"
+            } ?? "true"
+        return try await database.read(request) { connection in
+            let rows = try connection.execute(
+                """
+                /* jobworker:api.dead_letter.list */
+                SELECT row_to_json(shown)::text AS row, shown.id, shown.failed_at
+                FROM (SELECT \(sql: JobDocument.columns(valueBytesMax: JobDocument.listedBytesMax))
+                      FROM public.jobs
+                      WHERE \(Self.isDead) AND (\(workspaceID) IS NULL OR jobs.workspace_id = \(workspaceID))
+                        AND (\(types.isEmpty) OR jobs.job_type = ANY (\(types))) AND \(place)
+                      ORDER BY coalesce(jobs.failed_at, '-infinity') DESC, jobs.id DESC LIMIT \(limit + 1)) AS shown
+                ORDER BY coalesce(shown.failed_at, '-infinity') DESC, shown.id DESC
+                """)
+            var texts = try rows.json()
+            var next = "null"
+            if rows.count > limit {
+                texts.removeLast()
+                let last = rows[limit - 1]
+                let cursor = JobCursor(createdAt: try last.decodeIfPresent("failed_at"), id: try last.decode("id"))
+                next = "\"\(cursor.text)\""
+            }
+            return Reply(#"{"jobs":[\#(texts.joined(separator: ","))],"next_cursor":\#(next)}"#).response
+        }
+    }
+
+    private func groups(_ request: APIRequest) async throws -> Response {
+        let workspaceID = try request.uuid("workspace_id")
+        return try await database.read(request) { connection in
+            let rows = try connection.execute(
+                """
+                /* jobworker:api.dead_letter.groups */
+                SELECT row_to_json(counted)::text AS row
+                FROM (SELECT job_type, error, count(*) AS count, count(DISTINCT workspace_id) AS workspaces,
+                             min(failed_at) AS first_failed_at, max(failed_at) AS last_failed_at,
+                             (array_agg(id ORDER BY failed_at DESC NULLS LAST))[1] AS example_id
+                      FROM (SELECT id, workspace_id, job_type, failed_at,
+                                   regexp_replace(regexp_replace(left(error_message, 500),
+                                       '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|"[^"]*"|''[^'']*''', '…', 'g'),
+                                       '[0-9]+', '#', 'g') AS error
+                            FROM public.jobs
+                            WHERE \(Self.isDead) AND (\(workspaceID) IS NULL OR jobs.workspace_id = \(workspaceID))
+                           ) AS dead
+                      GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 200) AS counted
+                """)
+            return Reply(#"{"groups":[\#(try rows.json().joined(separator: ","))]}"#).response
+        }
+    }
+
+    private func deadLetter(_ request: APIRequest) async throws -> Response {
+        let id = try request.id()
+        return try await database.read(request) { connection in
+            Reply(try Self.dead(id, connection)).response
+        }
+    }
+
+    /// A job that is dead, as JSON.
+    private static func dead(_ id: UUID, _ connection: isolated Connection) throws -> String {
+        let rows = try connection.execute(
+            """
+            /* jobworker:api.dead_letter.show */
+            SELECT row_to_json(shown)::text AS row
+            FROM (SELECT \(sql: JobDocument.columns()) FROM public.jobs WHERE jobs.id = \(id) AND \(isDead)) AS shown
+            """)
+        guard let text = try rows.json().first else { throw APIError.missing }
+        return text
+    }
+
+    private static func requireAdmin(of id: UUID, _ caller: Caller, _ connection: isolated Connection) throws {
+        _ = try dead(id, connection)
+        guard case .member = caller else { return }
+        let rows = try connection.execute(
+            """
+            /* jobworker:api.dead_letter.rights */
+            SELECT FROM public.jobs WHERE id = \(id) AND jobworker.is_admin(workspace_id)
+            """)
+        guard !rows.isEmpty else { throw APIError.adminsOnly }
+    }
+
+    private func retry(_ request: APIRequest) async throws -> Response {
+        let id = try request.id()
+        return try await database.change(request, of: "dead_letter.retry") { connection in
+            try Self.requireAdmin(of: id, request.caller, connection)
+            return Reply(try JobRoutes.changed("jobworker.retry_job(\(id))", connection))
+        }
+    }
+
+    private func discard(_ request: APIRequest) async throws -> Response {
+        let id = try request.id()
+        return try await database.change(request, of: "dead_letter.discard") { connection in
+            try Self.requireAdmin(of: id, request.caller, connection)
+            try connection.execute("/* jobworker:api.dead_letter.discard */ SELECT FROM jobworker.delete_job(\(id))")
+            return Reply(#"{"success":true}"#)
+        }
+    }
+
+    private func audit(_ request: APIRequest) async throws -> Response {
+        let limit = try request.number("limit", in: 1...200) ?? 20
+        let workspaceID = try request.uuid("workspace_id")
+        let jobID = try request.uuid("job_id")
+        let cursor = try request.text("cursor").flatMap { Int($0) }
+        return try await database.read(request) { connection in
+            let rows = try connection.execute(
+                """
+                /* jobworker:api.audit.list */
+                SELECT row_to_json(shown)::text AS row, shown.id
+                FROM (SELECT id, created_at, workspace_id, job_id, actor, via, action, subject, details
+                      FROM public.job_audit
+                      WHERE (\(workspaceID) IS NULL OR workspace_id = \(workspaceID))
+                        AND (\(jobID) IS NULL OR job_id = \(jobID)) AND (\(cursor) IS NULL OR id < \(cursor))
+                      ORDER BY id DESC LIMIT \(limit + 1)) AS shown
+                ORDER BY shown.id DESC
+                """)
+            var texts = try rows.json()
+            var next = "null"
+            if rows.count > limit {
+                texts.removeLast()
+                next = "\"\(try rows[limit - 1].decode("id", as: Int.self))\""
+            }
+            return Reply(#"{"entries":[\#(texts.joined(separator: ","))],"next_cursor":\#(next)}"#).response
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import ControlPlane
+import Crypto
+import FoundationEssentials
+import HTTPTypes
+import NIOCore
+import Postgres
+import Tokens
+
+/// A request that is to take effect once, as `jobworker.api_requests` remembers it. Two at the same time wait for each
+/// other there.
+struct RequestMark: Sendable {
+    private let caller: String
+    private let key: String
+    /// Of method, path and body.
+    private let digest: String
+
+    init(_ request: APIRequest, key: String, route: String) {
+        caller =
+            switch request.caller {
+            case .operator(let name): "operator:\(name ?? "")"
+            case .member(let member): "user:\(member.userID.text)"
+            case .anonymous: "anonymous"
+            }
+        self.key = key
+        var hash = SHA256()
+        hash.update(data: Data(route.utf8))
+        for (name, value) in request.parameters.sorted(by: { $0.key < $1.key }) {
+            hash.update(data: Data("\n\(name)=\(value)".utf8))
+        }
+        hash.update(data: Data("\n\n".utf8))
+        hash.update(data: Data(request.body.readableBytesView))
+        digest = hash.finalize().map { String($0, radix: 16) }.joined(separator: ":")
+    }
+
+    /// - Returns: What was answered to it before; `nil` if it has not come before, and then it is noted.
+    func find(_ connection: isolated Connection) throws -> Reply? {
+        try connection.execute(
+            """
+            /* jobworker:api.requests.expire */
+            DELETE FROM jobworker.api_requests
+            WHERE ctid = ANY (ARRAY(SELECT ctid FROM jobworker.api_requests
+                                    WHERE created_at < now() - interval '1 day' LIMIT 100 FOR UPDATE SKIP LOCKED))
+            """)
+        let noted = try connection.execute(
+            """
+            /* jobworker:api.requests.note */
+            INSERT INTO jobworker.api_requests (caller, key, digest) VALUES (\(caller), \(key), \(digest))
+            ON CONFLICT DO NOTHING
+            """)
+        if noted.affected == 1 { return nil }
+        let rows = try connection.execute(
+            """
+            /* jobworker:api.requests.find */
+            SELECT digest, status, answer FROM jobworker.api_requests WHERE caller = \(caller) AND key = \(key)
+            """)
+        guard let row = rows.first, let status: Int = try row.decodeIfPresent("status") else {
+            throw APIError(
+                .conflict, code: "request_in_progress", "A request with this Idempotency-Key is in progress.")
+        }
+        guard try row.decode("digest", as: String.self) == digest else {
+            throw APIError(
+                .unprocessableContent, code: "idempotency_key_reused",
+                "This Idempotency-Key was used for another request.")
+        }
+        var reply = Reply(try row.decode("answer"), status: .init(code: status))
+        reply.isRepeated = true
+        return reply
+    }
+
+    func keep(_ reply: Reply, _ connection: isolated Connection) throws {
+        try connection.execute(
+            """
+            /* jobworker:api.requests.keep */
+            UPDATE jobworker.api_requests SET status = \(reply.status.code), answer = \(reply.text)
+            WHERE caller = \(caller) AND key = \(key)
+            """)
+    }
+}
+
+extension APIRequest {
+    static let idempotencyKeyName = "Idempotency-Key"
+
+    /// The declared form is checked already.
+    var idempotencyKey: String? {
+        HTTPField.Name(APIRequest.idempotencyKeyName).flatMap { headers[$0] }
+    }
+}
+
+extension Parameter {
+    /// For every route that adds or changes something by POST.
+    static let idempotencyKey = Parameter(
+        APIRequest.idempotencyKeyName, in: .header, Schema(.text(1...255, isOneLine: true)),
+        "Chosen by the client. The same request with the same key takes effect once within a day.")
+}

@@ -1,0 +1,221 @@
+import Development
+import FoundationEssentials
+import JobWorker
+import Postgres
+
+/// Measures whether a claim takes as long in a table that is full of other rows as in one without.
+///
+/// Each condition is measured in turn with a table that holds nothing but the jobs to be claimed, through
+/// `JobStore.claim`, as a worker does it. No worker runs.
+package struct ClaimBench: Sendable {
+    package struct Options: Sendable {
+        /// Claims of each condition.
+        package var claims = 200
+        /// Jobs of each claim.
+        package var batch = 10
+        package var finished = 10_000_000
+        package var future = 1_000_000
+        package var otherQueues = 1_000_000
+        package var unserved = 100_000
+        package var churned = 100_000
+
+        package init() {}
+    }
+
+    package struct Result: Sendable, Encodable {
+        package let conditions: [Condition]
+        package let batch: Int
+        /// Who claims.
+        package let role: String
+    }
+
+    package struct Condition: Sendable, Encodable {
+        package let name: String
+        package let rows: Int
+        /// Claims that take a whole batch.
+        package let claim: Times
+        /// Looks at the queue while nothing in it is due.
+        package let look: Times
+    }
+
+    package struct Times: Sendable, Encodable {
+        package let milliseconds: Sample
+        /// In the table without other rows, just before.
+        package let emptyMilliseconds: Sample
+        package let ratioP50: Double
+        package let ratioP99: Double
+
+        init(_ measured: Sample, empty: Sample) {
+            milliseconds = measured
+            emptyMilliseconds = empty
+            ratioP50 = measured.p50 / empty.p50
+            ratioP99 = measured.p99 / empty.p99
+        }
+    }
+
+    private let database: BenchDatabase
+    private let options: Options
+
+    package init(database: BenchDatabase, options: Options) {
+        self.database = database
+        self.options = options
+    }
+
+    package func run() async throws -> Result {
+        let connection = try await Connection.open(database.settings)
+        var conditions: [Condition] = []
+        for crowd in Crowd.all(options) where crowd.rows > 0 {
+            let empty = try await measure(connection)
+            try await connection.runScript("TRUNCATE public.jobs CASCADE")
+            // A session whose snapshot is older than the rows, so that none of their versions may be removed.
+            var reader: Connection?
+            if crowd.isWatched {
+                reader = try await Connection.open(database.settings)
+                try await reader?.runScript("SET idle_in_transaction_session_timeout = 0")
+                try await reader?.runScript("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                _ = try await reader?.query("SELECT count(*) FROM public.jobs")
+            }
+            try await fill(crowd, connection)
+            let crowded = try await measure(connection)
+            await reader?.close()
+            conditions.append(
+                Condition(
+                    name: crowd.name, rows: crowd.rows, claim: Times(crowded.claim, empty: empty.claim),
+                    look: Times(crowded.look, empty: empty.look)))
+            try await connection.runScript(
+                "TRUNCATE public.jobs CASCADE; ALTER TABLE public.jobs RESET (autovacuum_enabled)")
+        }
+        await connection.close()
+        return Result(conditions: conditions, batch: options.batch, role: database.workerWords)
+    }
+
+    private func measure(_ connection: Connection) async throws -> (claim: Sample, look: Sample) {
+        let pool = ConnectionPool(database.workerSettings, limit: 1)
+        let store = JobStore(pool: pool)
+        // Connecting, preparing and the first plans are not what is asked about. Another queue: what a crowd left in the
+        // index is to be met by the first claim that counts.
+        for _ in 0..<10 { _ = try await store.claim(request(queue: "bench-warm-up")) }
+        let look = try await time(store, expected: 0)
+        _ = try await connection.query(
+            """
+            INSERT INTO public.jobs (workspace_id, job_type, payload)
+            SELECT \(database.workspaceID), 'noop', '{}' FROM generate_series(1, \(options.claims * options.batch))
+            """)
+        let claim = try await time(store, expected: options.batch)
+        await pool.close()
+        return (claim, look)
+    }
+
+    private func time(_ store: JobStore, expected: Int) async throws -> Sample {
+        var times: [Double] = []
+        for _ in 0..<options.claims {
+            let began = ContinuousClock.now
+            let claimed = try await store.claim(request(queue: "default"))
+            times.append((ContinuousClock.now - began).milliseconds)
+            guard claimed.count == expected else {
+                throw DevelopmentError("a claim gave \(claimed.count) jobs, \(expected) were due")
+            }
+        }
+        return Sample(times)
+    }
+
+    private func request(queue: String) -> ClaimRequest {
+        ClaimRequest(
+            workerID: "bench", jobTypes: ["noop"], queues: [.init(name: queue, free: options.batch)],
+            limit: options.batch, takesSuspect: true, staleAfter: .seconds(120))
+    }
+
+    private func fill(_ crowd: Crowd, _ connection: Connection) async throws {
+        // Those of foreign keys are a superuser's to disable; with them it takes longer.
+        let isSuperuser: Bool? = try await connection.query(
+            "SELECT rolsuper AS is_so FROM pg_roles WHERE rolname = current_user"
+        ).first?.decode("is_so")
+        let triggers = isSuperuser == true ? "ALL" : "USER"
+        try await connection.runScript("ALTER TABLE public.jobs DISABLE TRIGGER \(triggers)")
+        if crowd.isChurn { try await churn(crowd, connection) } else { try await settle(crowd, connection) }
+        try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER \(triggers)")
+        try await database.checkpoint(connection)
+    }
+
+    /// Millions of rows in one statement, the indexes built afterwards, then vacuumed.
+    private func settle(_ crowd: Crowd, _ connection: Connection) async throws {
+        let indexes = try await connection.query(
+            """
+            SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition
+            FROM pg_index WHERE indrelid = 'public.jobs'::regclass AND NOT indisprimary
+            """
+        ).map {
+            (name: try $0.decode("name", as: String.self), definition: try $0.decode("definition", as: String.self))
+        }
+        for index in indexes { try await connection.runScript("DROP INDEX \(index.name)") }
+        try await connection.runScript(crowd.insert(1...crowd.rows, workspace: database.workspaceID.text))
+        for index in indexes { try await connection.runScript(index.definition) }
+        try await connection.runScript("VACUUM ANALYZE public.jobs")
+    }
+
+    /// Rows that are added, claimed and completed, a thousand in each transaction, and never vacuumed.
+    private func churn(_ crowd: Crowd, _ connection: Connection) async throws {
+        try await connection.runScript("ALTER TABLE public.jobs SET (autovacuum_enabled = off)")
+        for first in stride(from: 1, through: crowd.rows, by: 1000) {
+            let numbers = first...min(first + 999, crowd.rows)
+            try await connection.runScript(crowd.insert(numbers, workspace: database.workspaceID.text))
+            try await connection.runScript(
+                """
+                UPDATE public.jobs SET status = 'processing', attempts = 1, lease_token = 1, lease_open = true
+                WHERE status = 'pending'
+                """)
+            try await connection.runScript(
+                """
+                UPDATE public.jobs SET status = 'completed', completed_at = now(), lease_open = false
+                WHERE status = 'processing'
+                """)
+        }
+    }
+}
+
+/// Rows that a claim must find its way through.
+private struct Crowd {
+    let name: String
+    let rows: Int
+    /// Columns besides those that all have, and their values.
+    var columns = ""
+    var values = ""
+    /// Whether the rows are claimed and completed after that, none of them vacuumed.
+    var isChurn = false
+    /// Whether a session still sees the table as it was before.
+    var isWatched = false
+
+    static func all(_ options: ClaimBench.Options) -> [Crowd] {
+        [
+            Crowd(
+                name: "finished jobs", rows: options.finished,
+                columns: ", job_type, status, attempts, lease_token, worker_id, started_at, completed_at",
+                values: ", 'bench.crowd', 'completed', 1, number, 'bench', now() - interval '1 day', now()"),
+            Crowd(
+                name: "future jobs of any priority", rows: options.future,
+                columns: ", job_type, scheduled_for, priority",
+                values: ", 'noop', now() + interval '1 day' + number * interval '1 s', (random() * 20)::int - 10"),
+            Crowd(
+                name: "due jobs in ten other queues", rows: options.otherQueues,
+                columns: ", job_type, job_queue", values: ", 'noop', 'bench-' || number % 10"),
+            Crowd(
+                name: "due jobs of a type nobody serves", rows: options.unserved,
+                columns: ", job_type", values: ", 'bench.unserved'"),
+            Crowd(
+                name: "dead rows after churn", rows: options.churned,
+                columns: ", job_type", values: ", 'noop'", isChurn: true),
+            Crowd(
+                name: "dead rows under an old snapshot", rows: options.churned,
+                columns: ", job_type", values: ", 'noop'", isChurn: true, isWatched: true),
+        ]
+    }
+
+    func insert(_ numbers: ClosedRange<Int>, workspace: String) -> String {
+        // Ids in order: the primary key grows at its end.
+        """
+        INSERT INTO public.jobs (id, workspace_id, payload, created_at\(columns))
+        SELECT lpad(to_hex(number), 32, '0')::uuid, '\(workspace)', '{}', now() - interval '2 days'\(values)
+        FROM generate_series(\(numbers.lowerBound), \(numbers.upperBound)) AS number
+        """
+    }
+}
