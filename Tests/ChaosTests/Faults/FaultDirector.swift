@@ -84,7 +84,8 @@ struct FaultDirector: Sendable {
     /// Loses a statement or its answer, whichever comes first of that name.
     private func strike(_ slot: WorkerSlot, _ kind: FaultKind, _ random: inout SeededGenerator) async {
         let names: [(weight: Int, value: String)] = [
-            (9, "claim"), (4, "complete"), (3, "settle"), (2, "heartbeat"), (3, "poll"), (1, "end_runs"),
+            (6, "claim"), (4, "complete"), (4, "exchange"), (3, "settle"), (2, "heartbeat"), (3, "poll"),
+            (1, "end_runs"),
         ]
         let rule = FaultProxy.Rule(
             "/* jobworker:\(random.pick(names)) */", kind == .dropReply ? .dropReply : .closeBefore,

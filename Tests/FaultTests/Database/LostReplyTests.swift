@@ -44,25 +44,42 @@ import Testing
         }
     }
 
-    @Test(arguments: [FaultProxy.Rule.Action.dropReply, .closeBefore])
+    /// Alone, as where nothing more is due, and together with a claim, as where the one slot is full.
+    @Test(arguments: ["jobworker:complete", "jobworker:exchange"], [FaultProxy.Rule.Action.dropReply, .closeBefore])
     func `a completion that was not answered is repeated, and the job runs once`(
-        action: FaultProxy.Rule.Action
+        statement: String, action: FaultProxy.Rule.Action
     ) async throws {
         let proxy = try FaultProxy(to: database.server)
         let ledger = Ledger()
         try await database.withWorker(
-            ledger.processor(), through: database.workerSettings(through: proxy), change: { $0.hasten() }
+            ledger.processor(), through: database.workerSettings(through: proxy),
+            change: {
+                $0.hasten()
+                if statement == "jobworker:exchange" { $0.maxConcurrent = 1 }
+            }
         ) { worker in
-            let lost = proxy.arm(FaultProxy.Rule("jobworker:complete", action))
-            let id = try await database.insertJob("noop")
-            try await lost.struck()
-            try await database.waitUntil("status = 'completed'")
+            try await database.waitUntil("true", of: "jobworker.waiting_workers")
+            let lost = proxy.arm(FaultProxy.Rule(statement, action))
+            let hit = Gate()
+            let striking = Task {
+                try await lost.struck()
+                hit.open()
+            }
+            // A look that a wake-up has asked for may go along with a completion: then another job is needed.
+            var ids: [UUID] = []
+            while !hit.isOpen, ids.count < 60 {
+                ids.append(try await database.insertJob("noop"))
+                for _ in 0..<50 where !hit.isOpen { try await Task.sleep(for: .milliseconds(10)) }
+            }
+            try await striking.value
             // The next one proves that the completer has its answer.
-            try await database.insertJob("noop")
+            ids.append(try await database.insertJob("noop"))
             try await database.waitUntilQuiet()
-            #expect(ledger.runs(of: id) == 1)
-            #expect(try await database.job(id).attempts == 1)
-            #expect(try await database.logs(of: id).filter { $0.message.hasPrefix("Completed in") }.count == 1)
+            for id in ids {
+                #expect(ledger.runs(of: id) == 1)
+                #expect(try await database.job(id).attempts == 1)
+                #expect(try await database.logs(of: id).filter { $0.message.hasPrefix("Completed in") }.count == 1)
+            }
             #expect(worker.state.snapshot.counts.fenced == 0)
         }
     }

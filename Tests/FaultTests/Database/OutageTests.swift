@@ -12,6 +12,7 @@ import Testing
     @Test(arguments: [
         ("jobworker:claim", FaultProxy.Rule.Action.closeBefore), ("jobworker:claim", .dropReply),
         ("jobworker:poll", .closeBefore), ("jobworker:complete", .closeBefore), ("jobworker:complete", .dropReply),
+        ("jobworker:exchange", .closeBefore), ("jobworker:exchange", .dropReply),
         ("jobworker:heartbeat", .closeBefore),
     ])
     func `whenever the database goes away, the job runs once and its result is stored once it is back`(
@@ -22,7 +23,11 @@ import Testing
         try await database.withWorker(
             ledger.processor(lasting: statement == "jobworker:heartbeat" ? .seconds(1) : .zero),
             through: database.workerSettings(through: proxy),
-            change: { $0.hasten(lease: .seconds(5)) }
+            change: {
+                $0.hasten(lease: .seconds(5))
+                // With one slot a completion and the next claim go together.
+                if statement == "jobworker:exchange" { $0.maxConcurrent = 1 }
+            }
         ) { worker in
             try await eventually("it listens") { worker.state.snapshot.isListening }
             let gone = proxy.arm(FaultProxy.Rule(statement, action, afterwards: .refuse))
