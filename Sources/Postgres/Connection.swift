@@ -225,11 +225,11 @@ extension Connection {
     private func prepare(_ statement: Statement, operation: String) throws(PostgresError) -> String? {
         // In a transaction a name that a pooler's other client has used, or that is not there, would end it all.
         guard keepsPrepared, !isInTransaction, !statement.parameters.isEmpty else { return nil }
-        let wanted = PreparedStatement(statement)
         if let known = prepared[statement.sql] {
             // The same text with other types of values is another statement.
-            return known == wanted ? known.name : nil
+            return known.types.elementsEqual(statement.parameters.lazy.map(\.type)) ? known.name : nil
         }
+        let wanted = PreparedStatement(statement)
         guard prepared.count < Connection.preparedLimit else { return nil }
         try mayStillSend(operation)
         let types = wanted.types

@@ -67,7 +67,8 @@ public final class ConnectionPool: Sendable {
         let connection = try await borrow(for: statement.name)
         do throws(PostgresError) {
             let rows = try await connection.query(statement)
-            await giveBack(connection)
+            // It has just answered: to ask whether it is open would be one more change of threads.
+            await giveBack(connection, isOpen: true)
             return rows
         } catch {
             await giveBack(connection)
@@ -207,7 +208,11 @@ public final class ConnectionPool: Sendable {
     }
 
     private func giveBack(_ connection: Connection) async {
-        guard await connection.isOpen else {
+        await giveBack(connection, isOpen: await connection.isOpen)
+    }
+
+    private func giveBack(_ connection: Connection, isOpen: Bool) async {
+        guard isOpen else {
             freePlace()
             return
         }

@@ -11,6 +11,14 @@ public protocol PostgresEncodable: Sendable {
 public protocol PostgresDecodable: Sendable {
     /// - Returns: `nil` where the text is not one of these.
     init?(postgresText: String)
+    /// The same from the text's UTF-8, for types that need no string on the way.
+    init?(postgresBytes: UnsafeRawBufferPointer)
+}
+
+extension PostgresDecodable {
+    public init?(postgresBytes: UnsafeRawBufferPointer) {
+        self.init(postgresText: String(decoding: postgresBytes, as: UTF8.self))
+    }
 }
 
 public typealias PostgresCodable = PostgresEncodable & PostgresDecodable

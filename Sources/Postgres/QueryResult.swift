@@ -25,32 +25,50 @@ struct QueryResult: ~Copyable {
             detail: field("D"), hint: field("H"), constraint: field("n"))
     }
 
-    /// Everything in it, copied.
-    func rows(operation: String) -> Rows {
+    /// Everything in it; libpq's memory lives as long as a row of it.
+    consuming func rows(operation: String) -> Rows {
         let width = PQnfields(handle)
-        let count = PQntuples(handle)
+        let count = Int(PQntuples(handle))
         let names = (0..<width).map { String(cString: PQfname(handle, $0)) }
-        var values: [String?] = []
-        values.reserveCapacity(Int(width) * Int(count))
-        for row in 0..<count {
-            for column in 0..<width { values.append(text(row: row, column: column)) }
-        }
+        let affected = Int(String(cString: PQcmdTuples(handle))) ?? 0
         return Rows(
-            columns: Columns(names: names, operation: operation), values: values, count: Int(count),
-            affected: Int(String(cString: PQcmdTuples(handle))) ?? 0)
+            columns: Columns(names: names, operation: operation), values: ResultValues(adopting: release()),
+            count: count, affected: affected)
     }
 
-    /// One field's text, or `nil` for SQL `NULL`. A copy, so it may outlive the result.
-    private func text(row: Int32, column: Int32) -> String? {
-        // libpq answers "" for NULL too, so ask first.
-        guard PQgetisnull(handle, row, column) == 0 else { return nil }
-        return String(cString: PQgetvalue(handle, row, column))
+    /// Gives the ownership away.
+    private consuming func release() -> OpaquePointer {
+        let handle = handle
+        discard self
+        return handle
     }
 
     /// A part of the error report, by its letter in
     /// https://www.postgresql.org/docs/15/protocol-error-fields.html
     private func field(_ code: Unicode.Scalar) -> String? {
         PQresultErrorField(handle, Int32(code.value)).map { String(cString: $0) }
+    }
+}
+
+/// The values of a result, where libpq has put them.
+///
+/// Sendable, as nobody changes a result once it has come: "PGresult objects are normally read-only after creation, and
+/// so can be passed around freely between threads", https://www.postgresql.org/docs/15/libpq-threading.html
+final class ResultValues: @unchecked Sendable {
+    private let handle: OpaquePointer
+
+    /// Takes ownership.
+    init(adopting handle: OpaquePointer) { self.handle = handle }
+
+    deinit { PQclear(handle) }
+
+    /// Calls `body` with one field's bytes; `nil` for SQL NULL.
+    func withBytes<Value>(row: Int, column: Int, _ body: (UnsafeRawBufferPointer) -> Value) -> Value? {
+        let (row, column) = (Int32(truncatingIfNeeded: row), Int32(truncatingIfNeeded: column))
+        // libpq answers "" for NULL too, so ask first.
+        guard PQgetisnull(handle, row, column) == 0 else { return nil }
+        let length = Int(PQgetlength(handle, row, column))
+        return body(UnsafeRawBufferPointer(start: PQgetvalue(handle, row, column), count: length))
     }
 }
 

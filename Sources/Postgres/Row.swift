@@ -1,13 +1,13 @@
-/// What a statement answered: its rows, copied out of libpq's memory.
+/// What a statement answered.
 public struct Rows: Sendable, RandomAccessCollection {
     let columns: Columns
-    private let values: [String?]
+    private let values: ResultValues
     public let startIndex = 0
     public let endIndex: Int
     /// Rows inserted, changed, deleted or read, as the server counted them.
     public let affected: Int
 
-    init(columns: Columns, values: [String?], count: Int, affected: Int) {
+    init(columns: Columns, values: ResultValues, count: Int, affected: Int) {
         self.columns = columns
         self.values = values
         self.endIndex = count
@@ -16,15 +16,15 @@ public struct Rows: Sendable, RandomAccessCollection {
 
     public subscript(position: Int) -> Row {
         precondition(indices.contains(position), "row \(position) of \(count)")
-        let width = columns.names.count
-        return Row(columns: columns, values: values[(position * width)..<((position + 1) * width)])
+        return Row(columns: columns, values: values, position: position)
     }
 }
 
 /// One row; its fields by column name.
 public struct Row: Sendable {
     let columns: Columns
-    let values: ArraySlice<String?>
+    let values: ResultValues
+    let position: Int
 
     /// One field.
     /// - Throws: `PostgresError` with `.malformed` when the column is absent, NULL or of another form.
@@ -45,16 +45,18 @@ public struct Row: Sendable {
         guard let index = columns.index[column] else {
             throw columns.error("the answer has no column \(column)")
         }
-        guard let text = values[values.startIndex + index] else { return nil }
-        guard let value = Value(postgresText: text) else {
-            throw columns.error("column \(column) can't be read as \(Value.self)")
+        switch values.withBytes(row: position, column: index, { Value(postgresBytes: $0) }) {
+        case nil: return nil
+        case .some(let value?): return value
+        case .some(nil): throw columns.error("column \(column) can't be read as \(Value.self)")
         }
-        return value
     }
 
     /// All fields as the server's text, in the order of the columns.
     public var texts: [(column: String, text: String?)] {
-        zip(columns.names, values).map { ($0, $1) }
+        columns.names.enumerated().map { index, name in
+            (name, values.withBytes(row: position, column: index) { String(decoding: $0, as: UTF8.self) })
+        }
     }
 }
 

@@ -22,19 +22,16 @@ public struct Statement: Sendable, ExpressibleByStringInterpolation {
     public var name: String { Statement.name(of: sql) }
 
     package static func name(of sql: String) -> String {
-        var text = Substring(sql)
-        while let first = text.first, first == " " || first == "\n" { text.removeFirst() }
-        if text.hasPrefix("/*") {
-            let inside = text.dropFirst(2)
-            var name = ""
-            for character in inside.prefix(80) {
-                if character == "*" { break }
-                if character != " " || !name.isEmpty { name.append(character) }
-            }
-            while name.last == " " { name.removeLast() }
-            return name
+        let text = sql.utf8.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }
+        guard text.starts(with: "/*".utf8) else {
+            return String(decoding: text.prefix { $0 != UInt8(ascii: "\n") }.prefix(40), as: UTF8.self)
         }
-        return String(text.prefix(while: { $0 != "\n" }).prefix(40))
+        let inside = text.dropFirst(2).prefix(80).prefix { $0 != UInt8(ascii: "*") }.drop { $0 == UInt8(ascii: " ") }
+        var end = inside.endIndex
+        while end > inside.startIndex, inside[inside.index(before: end)] == UInt8(ascii: " ") {
+            end = inside.index(before: end)
+        }
+        return String(decoding: inside[..<end], as: UTF8.self)
     }
 
     public struct StringInterpolation: StringInterpolationProtocol {

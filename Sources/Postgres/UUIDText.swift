@@ -8,11 +8,15 @@ extension UUID: PostgresCodable {
     public var postgresText: String { text }
 
     /// 32 digits in either case, with hyphens in the usual places: https://www.rfc-editor.org/rfc/rfc9562#section-4
-    public init?(postgresText: String) {
+    public init?(postgresText: String) { self.init(digits: postgresText.utf8) }
+
+    public init?(postgresBytes: UnsafeRawBufferPointer) { self.init(digits: postgresBytes) }
+
+    private init?(digits text: some Sequence<UInt8>) {
         var bytes: (UInt64, UInt64) = (0, 0)
         var digits = 0
         var position = 0
-        for byte in postgresText.utf8 {
+        for byte in text {
             defer { position += 1 }
             switch position {
             case 8, 13, 18, 23:

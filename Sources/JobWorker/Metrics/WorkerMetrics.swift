@@ -10,9 +10,14 @@ final class WorkerMetrics: Sendable {
         let outcome: Stored
     }
 
+    private struct Kind: Hashable {
+        let queue: String
+        let type: String
+    }
+
     private struct State {
         var jobs: [Labels: Counter] = [:]
-        var timers: [String: (duration: Timer, wait: Timer)] = [:]
+        var timers: [Kind: (duration: Timer, wait: Timer)] = [:]
         var polls: [String: Counter] = [:]
         var types: Set<String> = []
     }
@@ -71,8 +76,7 @@ final class WorkerMetrics: Sendable {
     }
 
     private func timers(_ job: Job, _ type: String, _ state: inout State) -> (duration: Timer, wait: Timer) {
-        // Neither part may hold a NUL, as PostgreSQL's texts don't.
-        let key = "\(job.queue)\u{0}\(type)"
+        let key = Kind(queue: job.queue, type: type)
         if let known = state.timers[key] { return known }
         let dimensions = [("queue", job.queue), ("job_type", type)]
         let made = (

@@ -99,6 +99,23 @@ extension JobStore {
         return try JobStore.claimedJobs(rows)
     }
 
+    /// Where there are pending jobs, due or not: one index probe for each queue and priority. Relies on `jobs_due`.
+    package func lanes(of queues: [ClaimRequest.QueueShare]) async throws(PostgresError) -> [ClaimRequest.Lane] {
+        let rows = try await pool.query(
+            """
+            /* jobworker:lanes */
+            WITH RECURSIVE \(JobStore.everyLane(
+                named: queues.filter { $0.name != "*" }, others: queues.first { $0.name == "*" }?.free ?? 0))
+            SELECT queue, urgency FROM lanes
+            """)
+        var lanes: [ClaimRequest.Lane] = []
+        for row in rows {
+            lanes.append(
+                ClaimRequest.Lane(queue: try row.decode("queue"), priority: try row.decode("urgency"), from: nil))
+        }
+        return lanes
+    }
+
     /// The timer's look at the queue, all in one statement: says that this worker lives, takes back
     /// jobs whose worker fell silent, and claims.
     /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
@@ -140,53 +157,18 @@ extension JobStore {
             serverStartedAt: try first.decode("server_started_at"))
     }
 
-    /// The tables `wanted`, `lanes`, `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need.
+    /// The tables `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need; `lanes` where it has to
+    /// look for them.
     func claiming(_ request: ClaimRequest) -> Fragment {
         let named = request.queues.filter { $0.name != "*" }
         let others = request.queues.first { $0.name == "*" }?.free ?? 0
         let logsStart = loggedLevels.contains("debug")
+        let dueJobs =
+            request.lanes?.count == 1
+            ? JobStore.dueOfOneLane(request, named: named, others: others)
+            : JobStore.dueOfLanes(request, named: named, others: others)
         return """
-            \(JobStore.lanes(request, named: named, others: others)),
-            wanted AS (
-                SELECT shares.name, shares.is_other, least(shares.free, \(request.limit)) AS free
-                FROM shares
-                WHERE NOT EXISTS (SELECT FROM public.job_queues
-                                  WHERE job_queues.name = shares.name AND job_queues.paused_at IS NOT NULL)
-            ),
-            due AS MATERIALIZED (
-                SELECT candidate.* FROM wanted CROSS JOIN LATERAL (
-                    SELECT found.* FROM (
-                        SELECT lanes.urgency, lanes.due_from, lanes.id_from FROM lanes
-                        WHERE lanes.queue = wanted.name ORDER BY lanes.urgency DESC
-                    ) AS lane
-                    -- A nested loop in the lanes' order, which LIMIT ends: no row is locked that isn't taken. Jobs not due
-                    -- yet lie behind the due ones of their lane, so nobody walks past them.
-                    CROSS JOIN LATERAL (
-                        SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, wanted.is_other, lane.urgency,
-                               greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
-                        FROM public.jobs
-                        WHERE jobs.status = 'pending'
-                          AND coalesce(jobs.job_queue, 'default') = wanted.name
-                          AND coalesce(jobs.priority, 0) = lane.urgency
-                          AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) <= now()
-                          AND (greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id)
-                              >= (lane.due_from, lane.id_from)
-                          AND jobs.job_type = ANY (\(request.jobTypes))
-                          AND coalesce(jobs.attempts, 0) < coalesce(jobs.max_attempts, 5)
-                          AND jobs.workspace_id IS NOT NULL
-                          AND (jobs.worker_deaths = 0 OR \(request.takesSuspect))
-                          -- An earlier run of it, cancelled and then retried, may not have ended yet.
-                          AND (NOT jobs.lease_open OR jobs.worker_heartbeat_at < now() - \(request.staleAfter))
-                        -- Queue and priority are one and the same here; but without them a role under row policies gets
-                        -- all due rows sorted, as the planner doesn't see then that the index has them in order.
-                        ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC,
-                                 greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id
-                        LIMIT wanted.free
-                        FOR UPDATE OF jobs SKIP LOCKED
-                    ) AS found
-                    LIMIT wanted.free
-                ) AS candidate
-            ),
+            \(dueJobs),
             picked AS MATERIALIZED (
                 SELECT due.* FROM due
                 -- One suspect at a time: if this process dies too, it is the culprit.
@@ -205,16 +187,103 @@ extension JobStore {
                 WHERE id = ANY (ARRAY(SELECT id FROM picked))
                 RETURNING id, workspace_id, job_type, coalesce(job_queue, 'default') AS queue,
                     coalesce(priority, 0) AS priority, attempts, coalesce(max_attempts, 5) AS max_attempts,
-                    timeout_seconds, created_at, started_at, lease_token,
-                    CASE WHEN octet_length(payload::text) <= \(request.payloadLimit) THEN payload::text END AS payload,
-                    octet_length(payload::text) AS payload_bytes, worker_id
+                    timeout_seconds, created_at, started_at, lease_token, payload::text AS text, worker_id
             ),
             \(logsStart ? JobStore.startRows : "")
             claimed_jobs AS (
-                SELECT claimed.*, picked.due_at, picked.is_suspect FROM claimed JOIN picked USING (id)
+                SELECT claimed.id, workspace_id, job_type, queue, priority, attempts, max_attempts, timeout_seconds,
+                       created_at, started_at, lease_token, picked.due_at, picked.is_suspect,
+                       CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
+                       octet_length(text) AS payload_bytes
+                FROM claimed JOIN picked USING (id)
             )
             """
     }
+
+    /// The table `due`, of one priority of one queue: the usual case, with as little to set up as can be.
+    private static func dueOfOneLane(
+        _ request: ClaimRequest, named: [ClaimRequest.QueueShare], others: Int
+    ) -> Fragment {
+        guard let lane = request.lanes?.first else { return "due AS (SELECT)" }
+        let own = named.first { $0.name == lane.queue }
+        let from = lane.from ?? ClaimRequest.Place(due: .distantPast)
+        let free = min(own?.free ?? others, request.limit)
+        return """
+            due AS MATERIALIZED (
+                SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, \(own == nil) AS is_other, \(lane.priority) AS urgency,
+                       greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+                FROM public.jobs
+                \(eligible(request, queue: "\(lane.queue)", urgency: "\(lane.priority)", from: "(\(from.due), \(from.id))"))
+                  AND NOT EXISTS (SELECT FROM public.job_queues
+                                  WHERE job_queues.name = \(lane.queue) AND job_queues.paused_at IS NOT NULL)
+                \(inOrder)
+                LIMIT \(free)
+                FOR UPDATE OF jobs SKIP LOCKED
+            )
+            """
+    }
+
+    /// The table `due`, and what it needs: `shares`, `lanes`, `wanted`.
+    private static func dueOfLanes(
+        _ request: ClaimRequest, named: [ClaimRequest.QueueShare], others: Int
+    ) -> Fragment {
+        let whole = eligible(
+            request, queue: "wanted.name", urgency: "lane.urgency", from: "(lane.due_from, lane.id_from)")
+        return """
+            \(lanes(request, named: named, others: others)),
+            wanted AS (
+                SELECT shares.name, shares.is_other, least(shares.free, \(request.limit)) AS free
+                FROM shares
+                WHERE NOT EXISTS (SELECT FROM public.job_queues
+                                  WHERE job_queues.name = shares.name AND job_queues.paused_at IS NOT NULL)
+            ),
+            due AS MATERIALIZED (
+                SELECT candidate.* FROM wanted CROSS JOIN LATERAL (
+                    SELECT found.* FROM (
+                        SELECT lanes.urgency, lanes.due_from, lanes.id_from FROM lanes
+                        WHERE lanes.queue = wanted.name ORDER BY lanes.urgency DESC
+                    ) AS lane
+                    -- A nested loop in the lanes' order, which LIMIT ends: no row is locked that isn't taken.
+                    CROSS JOIN LATERAL (
+                        SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, wanted.is_other, lane.urgency,
+                               greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+                        FROM public.jobs
+                        \(whole)
+                        \(inOrder)
+                        LIMIT wanted.free
+                        FOR UPDATE OF jobs SKIP LOCKED
+                    ) AS found
+                    LIMIT wanted.free
+                ) AS candidate
+            )
+            """
+    }
+
+    /// Which jobs of a lane may be claimed. Those not due yet lie behind the due ones, so nobody walks past them.
+    private static func eligible(
+        _ request: ClaimRequest, queue: Fragment, urgency: Fragment, from: Fragment
+    ) -> Fragment {
+        """
+        WHERE jobs.status = 'pending'
+          AND coalesce(jobs.job_queue, 'default') = \(queue)
+          AND coalesce(jobs.priority, 0) = \(urgency)
+          AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) <= now()
+          AND (greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id) >= \(from)
+          AND jobs.job_type = ANY (\(request.jobTypes))
+          AND coalesce(jobs.attempts, 0) < coalesce(jobs.max_attempts, 5)
+          AND jobs.workspace_id IS NOT NULL
+          AND (jobs.worker_deaths = 0 OR \(request.takesSuspect))
+          -- An earlier run of it, cancelled and then retried, may not have ended yet.
+          AND (NOT jobs.lease_open OR jobs.worker_heartbeat_at < now() - \(request.staleAfter))
+        """
+    }
+
+    /// Queue and priority are one and the same in a lane; but without them a role under row policies gets all due rows
+    /// sorted, as the planner doesn't see then that the index has them in order.
+    private static let inOrder: Fragment = """
+        ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC,
+                 greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id
+        """
 
     private static let startRows: Fragment = """
         claim_rows AS (
@@ -243,45 +312,50 @@ extension JobStore {
                 )
                 """
         }
-        return """
-            -- The queues that hold anything, one index probe each; only where '*' is served.
-            every_queue (name) AS (
-                (SELECT coalesce(job_queue, 'default') FROM public.jobs
-                 WHERE status = 'pending' AND \(others) > 0
-                 ORDER BY coalesce(job_queue, 'default') LIMIT 1)
-                UNION ALL
-                SELECT (SELECT coalesce(job_queue, 'default') FROM public.jobs
-                        WHERE status = 'pending' AND coalesce(job_queue, 'default') > every_queue.name
-                        ORDER BY coalesce(job_queue, 'default') LIMIT 1)
-                FROM every_queue WHERE every_queue.name IS NOT NULL
-            ),
-            shares (name, free, is_other) AS (
-                SELECT given.*, false FROM unnest(\(named.map(\.name)), \(named.map(\.free))) AS given
-                UNION ALL
-                SELECT every_queue.name, \(others), true FROM every_queue
-                WHERE every_queue.name IS NOT NULL AND every_queue.name <> ALL (\(named.map(\.name)))
-            ),
-            -- The priorities of each that hold anything, one index probe each.
-            every_lane (queue, urgency) AS (
-                SELECT shares.name,
-                       (SELECT coalesce(jobs.priority, 0) FROM public.jobs
-                        WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = shares.name
-                        ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC LIMIT 1)
-                FROM shares
-                UNION ALL
-                SELECT every_lane.queue,
-                       (SELECT coalesce(jobs.priority, 0) FROM public.jobs
-                        WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = every_lane.queue
-                          AND coalesce(jobs.priority, 0) < every_lane.urgency
-                        ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC LIMIT 1)
-                FROM every_lane WHERE every_lane.urgency IS NOT NULL
-            ),
-            lanes AS (
-                SELECT queue, urgency, '-infinity'::timestamptz AS due_from,
-                       '00000000-0000-0000-0000-000000000000'::uuid AS id_from
-                FROM every_lane WHERE urgency IS NOT NULL
-            )
-            """
+        return everyLane(named: named, others: others)
+    }
+
+    /// The same two tables, of everything.
+    private static func everyLane(named: [ClaimRequest.QueueShare], others: Int) -> Fragment {
+        """
+        -- The queues that hold anything, one index probe each; only where '*' is served.
+        every_queue (name) AS (
+            (SELECT coalesce(job_queue, 'default') FROM public.jobs
+             WHERE status = 'pending' AND \(others) > 0
+             ORDER BY coalesce(job_queue, 'default') LIMIT 1)
+            UNION ALL
+            SELECT (SELECT coalesce(job_queue, 'default') FROM public.jobs
+                    WHERE status = 'pending' AND coalesce(job_queue, 'default') > every_queue.name
+                    ORDER BY coalesce(job_queue, 'default') LIMIT 1)
+            FROM every_queue WHERE every_queue.name IS NOT NULL
+        ),
+        shares (name, free, is_other) AS (
+            SELECT given.*, false FROM unnest(\(named.map(\.name)), \(named.map(\.free))) AS given
+            UNION ALL
+            SELECT every_queue.name, \(others), true FROM every_queue
+            WHERE every_queue.name IS NOT NULL AND every_queue.name <> ALL (\(named.map(\.name)))
+        ),
+        -- The priorities of each that hold anything, one index probe each.
+        every_lane (queue, urgency) AS (
+            SELECT shares.name,
+                   (SELECT coalesce(jobs.priority, 0) FROM public.jobs
+                    WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = shares.name
+                    ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC LIMIT 1)
+            FROM shares
+            UNION ALL
+            SELECT every_lane.queue,
+                   (SELECT coalesce(jobs.priority, 0) FROM public.jobs
+                    WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = every_lane.queue
+                      AND coalesce(jobs.priority, 0) < every_lane.urgency
+                    ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC LIMIT 1)
+            FROM every_lane WHERE every_lane.urgency IS NOT NULL
+        ),
+        lanes AS (
+            SELECT queue, urgency, '-infinity'::timestamptz AS due_from,
+                   '00000000-0000-0000-0000-000000000000'::uuid AS id_from
+            FROM every_lane WHERE urgency IS NOT NULL
+        )
+        """
     }
 
     /// The queues behind '*' share one cap.

@@ -82,9 +82,9 @@ extension JobStore {
             ),
             \(loggedLevels.contains("info") ? JobStore.completedRows : "")
             missing AS MATERIALIZED (
-                SELECT given.id AS missing_id, given.lease_token AS missing_token
-                FROM unnest(\(ids), \(tokens)) AS given (id, lease_token)
-                WHERE NOT EXISTS (SELECT FROM completed WHERE completed.lease_token = given.lease_token)
+                SELECT one.id AS missing_id, one.lease_token AS missing_token
+                FROM given CROSS JOIN unnest(given.ids, given.tokens) AS one (id, lease_token)
+                WHERE NOT EXISTS (SELECT FROM completed WHERE completed.lease_token = one.lease_token)
             )
             """
     }

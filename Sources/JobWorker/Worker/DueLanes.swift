@@ -50,6 +50,14 @@ struct DueLanes: Sendable {
         }
     }
 
+    /// These lanes hold something, besides those that are known.
+    mutating func learned(_ lanes: [ClaimRequest.Lane]) {
+        for lane in lanes where seen.count < DueLanes.lanesMax {
+            let lane = Lane(queue: lane.queue, priority: lane.priority)
+            if seen[lane] == nil { seen[lane] = .some(nil) }
+        }
+    }
+
     /// A look at these lanes, begun at `askedAt`, brought these jobs.
     mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], askedAt: ContinuousClock.Instant) {
         // Those passed over now may be taken by a later look.

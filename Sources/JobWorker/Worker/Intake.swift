@@ -107,6 +107,17 @@ final class Intake: Sendable {
         state.withLock { $0.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause) }
     }
 
+    /// The queues to look at, for a search.
+    var queues: [ClaimRequest.QueueShare] { configuration().queues.map { .init(name: $0.name, free: 1) } }
+
+    /// A search found these.
+    func searched(_ lanes: [ClaimRequest.Lane], took duration: Duration) {
+        state.withLock { state in
+            state.lanes.learned(lanes)
+            state.plan.searched(now: .now, took: duration)
+        }
+    }
+
     // MARK: Claims
 
     /// - Parameter everywhere: The timer's look.
@@ -123,7 +134,8 @@ final class Intake: Sendable {
     /// - Returns: `nil` where nothing is known to be due, or none may begin now.
     func begin(leaving: [Claim]) -> Claiming? {
         state.withLock { state in
-            guard mayBegin(state), state.plan.slotFreed() else { return nil }
+            // A search is the poller's.
+            guard mayBegin(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else { return nil }
             return reserve(&state, everywhere: false, leaving: leaving)
         }
     }

@@ -7,8 +7,10 @@ struct PollPlan: Sendable {
     enum Action: Sendable, Hashable {
         /// The timer's look: presence, reaping and a claim everywhere, in one statement.
         case poll
-        /// Only a claim.
+        /// Only a claim, where jobs are known to be.
         case claim
+        /// Find out where jobs may be, then a claim.
+        case search
         /// Say that this worker waits, or that it needs no wake-ups.
         case attend(Bool)
         /// Nothing before this moment, unless something happens.
@@ -35,6 +37,10 @@ struct PollPlan: Sendable {
     private var wakesInVain = 0
     private var lastFind: ContinuousClock.Instant
     private var lastPoll: ContinuousClock.Instant?
+    /// Nobody tells of queues and priorities that hold something only now, or it may have been told before we listened.
+    private var mustSearch = false
+    /// Who isn't woken looks for such from time to time.
+    private var nextSearch: ContinuousClock.Instant
 
     /// So many wake-ups in such a time are a storm.
     private static let storm = (wakes: 16, within: Duration.milliseconds(50))
@@ -45,10 +51,11 @@ struct PollPlan: Sendable {
     /// five times as long each time.
     private static let firstLookStep = Duration.milliseconds(5)
     private static let lastLookStep = Duration.milliseconds(625)
+    private static let restBetweenSearches = Duration.milliseconds(100)
     private static let restBetweenPolls = Duration.milliseconds(100)
 
     /// The first look is due at once.
-    init(now: ContinuousClock.Instant) { (nextPoll, lastFind, wakes) = (now, now, (0, now)) }
+    init(now: ContinuousClock.Instant) { (nextPoll, nextSearch, lastFind, wakes) = (now, now, now, (0, now)) }
 
     /// - Parameters:
     ///   - isAsked: Whether somebody waits for a look that begins from now on.
@@ -57,8 +64,8 @@ struct PollPlan: Sendable {
         if now >= nextPoll || isAsked { return .poll }
         if isAttending, !isListening || isEager || wakesInVain > 1 { return .attend(false) }
         if free > 0 {
-            if mustLook { return .claim }
-            if let nextLook, now >= nextLook { return .claim }
+            if mustLook { return needsSearch(now: now) ? .search : .claim }
+            if let nextLook, now >= nextLook { return .search }
             if isListening, !isEager, !isAttending { return .attend(true) }
         }
         return .wait(until: free > 0 ? min(nextPoll, nextLook ?? nextPoll) : nextPoll)
@@ -72,6 +79,15 @@ struct PollPlan: Sendable {
         if now - wakes.since > PollPlan.storm.within { wakes = (0, now) }
         wakes.count += 1
         if wakes.count >= PollPlan.storm.wakes, isAttending, !isEager { (isEager, lastFind) = (true, now) }
+    }
+
+    /// Whether a claim where jobs are known to be could miss what should come first.
+    func needsSearch(now: ContinuousClock.Instant) -> Bool { mustSearch || (!isAttending && now >= nextSearch) }
+
+    /// It is known where jobs may be.
+    mutating func searched(now: ContinuousClock.Instant, took duration: Duration) {
+        mustSearch = false
+        nextSearch = now + max(PollPlan.restBetweenSearches, duration * 20)
     }
 
     /// Something may be due, nobody knows where. Anybody can say so, so it is looked for ten times a second at most.
@@ -97,7 +113,7 @@ struct PollPlan: Sendable {
         self.isAttending = isAttending
         wakesInVain = 0
         guard isAttending else { return }
-        mustLook = true
+        (mustLook, mustSearch) = (true, true)
         lookStep = PollPlan.firstLookStep
         nextLook = now + lookStep
     }
@@ -134,6 +150,7 @@ struct PollPlan: Sendable {
     mutating func polled(isReapingDone: Bool, now: ContinuousClock.Instant, pause: Duration) {
         nextPoll = isReapingDone ? now + pause : now
         lastPoll = now
+        nextSearch = now + PollPlan.restBetweenSearches
     }
 }
 

@@ -99,6 +99,9 @@ final class Poller: Sendable {
             do throws(PostgresError) {
                 switch action {
                 case .poll: try await poll()
+                case .search:
+                    try await search()
+                    if try await !claim() { await wakeup.wait(until: .now + Poller.restBetweenLooks) }
                 case .claim: if try await !claim() { await wakeup.wait(until: .now + Poller.restBetweenLooks) }
                 case .attend(let isAttending): try await attend(isAttending)
                 case .wait: break
@@ -157,6 +160,13 @@ final class Poller: Sendable {
             intake.fail(claiming)
             throw error
         }
+    }
+
+    /// Finds out where jobs may be.
+    private func search() async throws(PostgresError) {
+        let began = ContinuousClock.now
+        let lanes = try await store.lanes(of: intake.queues)
+        intake.searched(lanes, took: .now - began)
     }
 
     /// The timer's look: presence, reaping and a claim in one statement.

@@ -72,6 +72,7 @@ import Testing
         let plans = try await plans { store in
             let claimed = try await store.claim(.test(queues: [("default", 5), ("*", 5)], limit: 5)).map(\.claim)
             _ = try await store.poll(.test(limit: 1), presence: .test(), reaping: .test())
+            _ = try await store.lanes(of: [.init(name: "*", free: 1), .init(name: "mail", free: 1)])
             _ = try await store.reap(.test())
             _ = try await store.heartbeat(claimed)
             _ = try await store.setProgress(claimed[0], JSONText("{}"))
@@ -85,7 +86,8 @@ import Testing
             try await store.endRuns([claimed[2]])
         }
         let names = [
-            "claim", "poll", "reap", "heartbeat", "progress", "log", "complete", "exchange", "complete_unlocked",
+            "claim", "lanes", "poll", "reap", "heartbeat", "progress", "log", "complete", "exchange",
+            "complete_unlocked",
             "settle", "end_runs",
         ]
         #expect(Set(plans.keys) == Set(names.map { "jobworker:\($0)" }))
@@ -94,7 +96,7 @@ import Testing
             #expect(!ofJobs.isEmpty, "\(name)")
             #expect(!ofJobs.contains { $0.kind == "Seq Scan" }, "\(name) reads the whole table")
         }
-        for name in ["claim", "exchange", "poll"] {
+        for name in ["claim", "exchange", "lanes", "poll"] {
             #expect(plans["jobworker:\(name)"]?.contains { $0.index == "jobs_due" } == true)
             let isSorted = plans["jobworker:\(name)"]?.contains { $0.index == "jobs_due" && $0.isSorted }
             #expect(isSorted == false, "\(name) reads all due jobs and sorts them")

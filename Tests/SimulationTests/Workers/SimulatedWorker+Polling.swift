@@ -11,6 +11,10 @@ extension SimulatedWorker {
         switch plan.action(now: simulation.instant, isAsked: isAsked, free: runs.free) {
         case .poll: look(isPoll: true)
         case .claim: look(isPoll: false)
+        case .search:
+            // A claim of the model looks everywhere.
+            plan.searched(now: simulation.instant, took: .zero)
+            look(isPoll: false)
         case .attend(let isAttending):
             plan.attended(isAttending, now: simulation.instant)
             turnPoller()
