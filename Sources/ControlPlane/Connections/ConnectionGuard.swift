@@ -6,7 +6,8 @@ import NIOHTTP1
 /// Stands between NIO's parser and the rest, so that it sees versions and headers as they came. It
 /// - ends the connection when the client's time is up (`ConnectionClock`), answering 408 where that can be heard;
 /// - refuses a request without exactly one `Host`, and a body that is too long;
-/// - closes after the last answer in two steps, so that an answer sent early is read before the connection breaks.
+/// - closes after the last answer in two steps, so that an answer sent early is read before the connection breaks;
+/// - lets a connection that has not been answered yet have one answer when the server stops.
 ///
 /// Lives on its connection's event loop alone.
 final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
@@ -25,6 +26,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var bodyBytes = 0
     /// No request is taken after those that are there.
     private var isLast = false
+    /// The server stops: the next request is the last.
+    private var isStopping = false
     /// What still comes in is thrown away.
     private var isDeaf = false
     /// The last answer is written.
@@ -37,7 +40,10 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         self.connections = connections
     }
 
-    func handlerAdded(context: ChannelHandlerContext) { clockChanged(context) }
+    func handlerAdded(context: ChannelHandlerContext) {
+        clockChanged(context)
+        if connections.isStopping { stop(context) }
+    }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         timer?.task.cancel()
@@ -69,7 +75,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         }
         requestCount += 1
         bodyBytes = 0
-        isLast = !head.isKeepAlive
+        isLast = isStopping || !head.isKeepAlive
         clock.headArrived(now: .now())
         clockChanged(context)
         context.fireChannelRead(data)
@@ -111,7 +117,19 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if isLeaving, case .some(.inputClosed) = event as? ChannelEvent { return context.close(promise: nil) }
+        // A request on its way would be lost with the connection, and its client told nothing.
+        if event is ChannelShouldQuiesceEvent, requestCount == 0 || clock.wait == .head { return stop(context) }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Waits for a request for a while; its answer is the last.
+    private func stop(_ context: ChannelHandlerContext) {
+        guard !isStopping else { return }
+        isStopping = true
+        let asked = requestCount
+        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(limits.firstRequestGrace)) {
+            if self.requestCount == asked { context.close(promise: nil) }
+        }
     }
 
     func channelInactive(context: ChannelHandlerContext) {

@@ -26,7 +26,6 @@ final class ConnectionRegistry: Sendable {
     /// - Returns: Whether there is room for it; if not, the caller closes it.
     func admit(_ channel: any Channel) -> Bool {
         let (isAdmitted, displaced) = state.withLock { state -> (Bool, (any Channel)?) in
-            guard !state.isStopping else { return (false, nil) }
             var displaced: (any Channel)?
             if state.entries.count >= limit {
                 let waiting = state.entries.compactMap { id, entry in entry.waitsSince.map { (id: id, since: $0) } }
@@ -49,12 +48,12 @@ final class ConnectionRegistry: Sendable {
         state.withLock { $0.entries[ObjectIdentifier(channel)]?.waitsSince = waitsSince }
     }
 
-    /// Closes idle connections now and the others after their answer; no connection is admitted any more.
+    /// Closes idle connections now and the others after their answer, first requests of new ones included.
     func quiesce() {
         for channel in stop() { channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent()) }
     }
 
-    /// Whether no connection is admitted any more.
+    /// Whether connections end with the answer that they wait for.
     var isStopping: Bool { state.withLock { $0.isStopping } }
 
     func closeAll() {

@@ -24,6 +24,9 @@ package struct HTTPLimits: Sendable, Hashable {
     package var maxConnections = min(256, max(8, HTTPLimits.descriptorsMax / 4))
     /// Requests that need the database and are worked on at once; one more is answered 503.
     package var databaseRequestsMax = 32
+    /// After a stop was asked for, how long a connection that has not asked anything yet may still do so: its client
+    /// saw it accepted, and the next process can't take it over.
+    package var firstRequestGrace = Duration.milliseconds(500)
     /// After a stop was asked for, how long requests in progress go on.
     package var stopTimeout = Duration.seconds(5)
 

@@ -96,7 +96,7 @@ struct Listener: Sendable {
 
     private func serve(_ connection: any Channel) async {
         let ready = connection.eventLoop.flatSubmit { () -> EventLoopFuture<HTTP1Channel.Value> in
-            guard connection.isActive, !connections.isStopping else {
+            guard connection.isActive else {
                 connection.close(promise: nil)
                 return connection.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
             }
@@ -113,7 +113,8 @@ struct Listener: Sendable {
         await http.handle(value: value, logger: logger)
     }
 
-    /// Takes no more connections, closes the idle ones, and the others after their answers or `limit`.
+    /// Takes no more connections, closes the idle ones, and the others after their answers or `limit`. A connection
+    /// that was taken and has not asked anything yet may do so for `HTTPLimits.firstRequestGrace`.
     func stop(within limit: Duration) {
         // While the descriptor is open, so that the file is told from another one's.
         file?.remove()

@@ -5,7 +5,7 @@ import ServiceLifecycle
 import Testing
 
 /// The end of the server, as a service among others.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct DrainTests {
     private static let poll =
         "POST /api/jobs/worker HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(ControlPlaneUnderTest.token)\r\nContent-Length: 0\r\n\r\n"
@@ -53,6 +53,53 @@ struct DrainTests {
             await #expect(throws: SocketFailure.self) { try await RawConnection(to: address) }
             endPoll.yield()
             #expect(await busy.receiveAll().hasPrefix("HTTP/1.1 200 "))
+            try await tasks.waitForAll()
+        }
+    }
+
+    @Test func `a connection taken before the stop gets the answer to its first request after it`() async throws {
+        var limits = HTTPLimits()
+        limits.firstRequestGrace = .seconds(20)
+        let (bound, reportBound) = AsyncStream<[BoundAddress]>.makeStream()
+        let group = serviceGroup([server(FakeWorker(), limits: limits) { reportBound.yield($0) }])
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let address = try #require(await bound.first { _ in true }?.first)
+            let early = try await RawConnection(to: address)
+            let partial = try await RawConnection(to: address)
+            await partial.send("GET /healthz HTTP/1.1\r\n")
+            // Connections are taken in their order: once this one is answered, the others are there too.
+            let used = try await RawConnection(to: address)
+            await used.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(await used.receive(until: "}").hasPrefix("HTTP/1.1 200 "))
+            await group.triggerGracefulShutdown()
+            #expect(await used.receiveAll() == "")
+            await early.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            await partial.send("Host: x\r\n\r\n")
+            for connection in [early, partial] {
+                let answer = await connection.receiveAll()
+                #expect(answer.hasPrefix("HTTP/1.1 200 "))
+                #expect(answer.lowercased().contains("connection: close"))
+            }
+            try await tasks.waitForAll()
+        }
+    }
+
+    @Test func `a connection that never asks holds the stop up for a moment only`() async throws {
+        var limits = HTTPLimits()
+        limits.firstRequestGrace = .milliseconds(50)
+        limits.stopTimeout = .seconds(60)
+        let (bound, reportBound) = AsyncStream<[BoundAddress]>.makeStream()
+        let group = serviceGroup([server(FakeWorker(), limits: limits) { reportBound.yield($0) }])
+        try await withThrowingTaskGroup(of: Void.self) { tasks in
+            tasks.addTask { try await group.run() }
+            let address = try #require(await bound.first { _ in true }?.first)
+            let silent = try await RawConnection(to: address)
+            let used = try await RawConnection(to: address)
+            await used.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(await used.receive(until: "}").hasPrefix("HTTP/1.1 200 "))
+            await group.triggerGracefulShutdown()
+            #expect(await silent.receiveAll() == "")
             try await tasks.waitForAll()
         }
     }
