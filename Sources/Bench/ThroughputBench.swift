@@ -30,7 +30,10 @@ package struct ThroughputBench: Sendable {
         package let ceiling: String
         /// Of the medians.
         package let ratio: Double
-        /// Other workers, without rows in `job_logs`, in turn with the others; how much faster they are.
+        /// The same statements, writing the row in `job_logs` for each completion as the worker does.
+        package let ceilingWithRowsJobsPerSecond: Sample
+        package let ratioToCeilingWithRows: Double
+        /// Other workers, without rows in `job_logs`, in turn with the others.
         package let withoutLogRows: WithoutLogRows
         /// Who workers and pgbench are in the database.
         package let role: String
@@ -38,7 +41,10 @@ package struct ThroughputBench: Sendable {
 
     package struct WithoutLogRows: Sendable, Encodable {
         package let jobsPerSecond: Sample
+        /// How much faster they are than those with rows.
         package let ratio: Double
+        /// To the ceiling without rows.
+        package let ratioToCeiling: Double
     }
 
     private let database: BenchDatabase
@@ -68,14 +74,17 @@ package struct ThroughputBench: Sendable {
         let connection = try await Connection.open(database.settings)
         let pgbench = try await PgBench(connectionString: database.workerConnectionString)
         let ceiling = Ceiling(slots: options.maxConcurrent * options.processes)
+        let ceilingWithRows = Ceiling(slots: options.maxConcurrent * options.processes, writesRows: true)
         let logging = try await crew(queue: "bench-logs", jobLogs: options.jobLogs, connection)
         do {
             // Jobs without work that succeed have no row of this level.
             let silent = try await crew(queue: "bench-no-logs", jobLogs: "error", connection)
             do {
-                var (measured, ceilings, unlogged): ([Run], [Double], [Double]) = ([], [], [])
+                var (measured, unlogged): ([Run], [Double]) = ([], [])
+                var (ceilings, ceilingsWithRows): ([Double], [Double]) = ([], [])
                 for _ in 0..<options.runs {
                     ceilings.append(try await measure(ceiling, pgbench, connection))
+                    ceilingsWithRows.append(try await measure(ceilingWithRows, pgbench, connection))
                     measured.append(try await measure(logging, connection))
                     unlogged.append(try await measure(silent, connection).rate)
                 }
@@ -83,7 +92,7 @@ package struct ThroughputBench: Sendable {
                 await silent.workers.stop()
                 await logging.workers.stop()
                 await connection.close()
-                return result(measured, ceilings, unlogged, peak: peak, ceiling)
+                return result(measured, ceilings, ceilingsWithRows, unlogged, peak: peak, ceiling)
             } catch {
                 await silent.workers.stop()
                 throw error
@@ -96,9 +105,11 @@ package struct ThroughputBench: Sendable {
     }
 
     private func result(
-        _ measured: [Run], _ ceilings: [Double], _ unlogged: [Double], peak: Double, _ ceiling: Ceiling
+        _ measured: [Run], _ ceilings: [Double], _ ceilingsWithRows: [Double], _ unlogged: [Double], peak: Double,
+        _ ceiling: Ceiling
     ) -> Result {
         let compared = Comparison(measured.map(\.rate), to: ceilings)
+        let comparedWithRows = Comparison(measured.map(\.rate), to: ceilingsWithRows)
         let withoutRows = Comparison(unlogged, to: measured.map(\.rate))
         let thousands = Double(options.runs * options.jobs) / 1000
         return Result(
@@ -106,8 +117,11 @@ package struct ThroughputBench: Sendable {
             workerCPUSecondsPer1000Jobs: measured.map { $0.workerCPU / .seconds(1) }.reduce(0, +) / thousands,
             serverCPUSecondsPer1000Jobs: measured.map { $0.serverCPU / .seconds(1) }.reduce(0, +) / thousands,
             peakMegabytes: peak, ceilingJobsPerSecond: compared.compared, ceiling: ceiling.words,
-            ratio: compared.ratio,
-            withoutLogRows: WithoutLogRows(jobsPerSecond: withoutRows.measured, ratio: withoutRows.ratio),
+            ratio: compared.ratio, ceilingWithRowsJobsPerSecond: comparedWithRows.compared,
+            ratioToCeilingWithRows: comparedWithRows.ratio,
+            withoutLogRows: WithoutLogRows(
+                jobsPerSecond: withoutRows.measured, ratio: withoutRows.ratio,
+                ratioToCeiling: Comparison(unlogged, to: ceilings).ratio),
             role: database.workerWords)
     }
 
@@ -134,7 +148,7 @@ package struct ThroughputBench: Sendable {
             .count > 0
         {
             guard ContinuousClock.now < deadline else { throw DevelopmentError("the jobs were not done in time") }
-            try await Task.sleep(for: .milliseconds(50))
+            try await Task.sleep(for: .milliseconds(250))
         }
         let after = (crew.workers.usage.cpu, usage(of: backends).cpu)
         let rows = try await connection.query(
@@ -186,17 +200,20 @@ package struct ThroughputBench: Sendable {
     }
 }
 
-/// The statements of claiming and completing, bare: no presence, no log rows, no caps, no results.
+/// The statements of claiming and completing, bare: no presence, no caps, no results.
 struct Ceiling: Sendable {
     static let queue = "bench-ceiling"
 
     let clients: Int
     let batch: Int
     let isFused: Bool
+    /// A row in `job_logs` for each completion.
+    let writesRows: Bool
 
     /// Few slots: each session completes its last job and claims the next in one statement. Many: batches of at most a
     /// hundred, two statements, two sessions, as more of either bring nothing on a machine of two cores.
-    init(slots: Int) {
+    init(slots: Int, writesRows: Bool = false) {
+        self.writesRows = writesRows
         isFused = slots <= 10
         clients = isFused ? slots : 2
         batch = isFused ? 1 : min(100, max(1, slots / 2))
@@ -209,10 +226,19 @@ struct Ceiling: Sendable {
     }
 
     var script: String {
-        let complete = """
+        let update = """
             UPDATE public.jobs SET status = 'completed', completed_at = clock_timestamp(), lease_open = false,
                 progress = progress || '{"percentage": 100}', error_message = NULL, error_stack = NULL
             WHERE status = 'processing' AND worker_id = 'bench-' || :client_id
+            """
+        let rows = """
+            INSERT INTO public.job_logs (job_id, log_level, message, metadata)
+            SELECT id, 'info', format('Completed in %s s', round(extract(epoch FROM duration), 3)),
+                   jsonb_build_object('attempt', attempts, 'worker_id', worker_id)
+            FROM done
+            """
+        let done = """
+            WITH done AS (\(update) RETURNING id, attempts, worker_id, completed_at - started_at AS duration)
             """
         // The queue is one and the same; ordered by it too, the index is followed under row policies as well.
         let claim = """
@@ -227,7 +253,7 @@ struct Ceiling: Sendable {
                 LIMIT \(batch) FOR UPDATE SKIP LOCKED))
             """
         return isFused
-            ? "WITH done AS (\(complete) RETURNING 1)\n\(claim) RETURNING id;\n"
-            : "\(claim) RETURNING id;\n\(complete);\n"
+            ? "\(done)\(writesRows ? ", rows AS (\(rows))" : "")\n\(claim) RETURNING id;\n"
+            : "\(claim) RETURNING id;\n\(writesRows ? "\(done) \(rows)" : update);\n"
     }
 }

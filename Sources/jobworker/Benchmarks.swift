@@ -120,10 +120,13 @@ extension Benchmarks {
                 """
                 \(jobs) jobs, \(processes) process(es) with \(maxConcurrent) at once, \(runs) runs
                   \(shownRate(result.jobsPerSecond)) jobs/s
-                  pgbench \(shownRate(result.ceilingJobsPerSecond)) jobs/s (\(result.ceiling))
-                  ratio \(shown(result.ratio))
-                  without rows in job_logs \(shownRate(result.withoutLogRows.jobsPerSecond)) jobs/s, ratio to the first \
-                \(shown(result.withoutLogRows.ratio))
+                  pgbench, with such rows in job_logs \(shownRate(result.ceilingWithRowsJobsPerSecond)) jobs/s, \
+                ratio \(shown(result.ratioToCeilingWithRows))
+                  pgbench, without rows \(shownRate(result.ceilingJobsPerSecond)) jobs/s, ratio \(shown(result.ratio))
+                  (\(result.ceiling))
+                  without rows \(shownRate(result.withoutLogRows.jobsPerSecond)) jobs/s, ratio to the first \
+                \(shown(result.withoutLogRows.ratio)), to pgbench without rows \
+                \(shown(result.withoutLogRows.ratioToCeiling))
                   processor time per 1000 jobs: worker \(shown(result.workerCPUSecondsPer1000Jobs)) s, \
                 server \(shown(result.serverCPUSecondsPer1000Jobs)) s; peak memory \(shown(result.peakMegabytes)) MB
                   workers and pgbench are \(result.role)
