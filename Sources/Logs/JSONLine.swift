@@ -11,7 +11,7 @@ struct JSONLine {
 
     init(bytesMax: Int) {
         contentEnd = bytesMax - Self.ending.count - 1
-        bytes.reserveCapacity(256)
+        bytes.reserveCapacity(512)
     }
 
     /// Adds `"name":"value"`, shortened to `valueBytesMax` as written and to what the line still holds.
@@ -58,6 +58,10 @@ struct JSONLine {
     /// - Parameter end: Where the closing quote has to be at the latest; .max for no limit.
     private mutating func appendQuoted(_ text: String, end: Int) {
         bytes.append(UInt8(ascii: "\""))
+        if let plain = text.utf8.withContiguousStorageIfAvailable({ appendPlain($0, end: end) }), plain {
+            bytes.append(UInt8(ascii: "\""))
+            return
+        }
         // The last place at which the mark and the quote still fit.
         let markStart = end == .max ? .max : end - Self.mark.count - 1
         var cutAt = bytes.count
@@ -72,6 +76,15 @@ struct JSONLine {
             }
         }
         bytes.append(UInt8(ascii: "\""))
+    }
+
+    /// Adds a text that fits and needs no escaping, as nearly all do.
+    /// - Returns: `false` where it is another one; then nothing is added.
+    private mutating func appendPlain(_ text: UnsafeBufferPointer<UInt8>, end: Int) -> Bool {
+        guard end == .max || bytes.count + text.count < end else { return false }
+        for byte in text where byte < 0x20 || byte > 0x7E || byte == 0x22 || byte == 0x5C { return false }
+        bytes.append(contentsOf: text)
+        return true
     }
 
     private mutating func append(_ scalar: Unicode.Scalar) {

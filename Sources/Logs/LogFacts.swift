@@ -12,7 +12,10 @@ func facts(
 ) -> [(key: String, value: String)] {
     var merged = handler
     if let provided = provider?.get() { merged.merge(provided) { _, new in new } }
-    if let own = event.metadata { merged.merge(own) { _, new in new } }
+    if let own = event.metadata {
+        // Most have nothing of their own but their id.
+        for (key, value) in own where key != messageIDKey { merged[key] = value }
+    }
     merged[messageIDKey] = nil
     var flat: [(key: String, value: String)] = []
     flat.reserveCapacity(merged.count)

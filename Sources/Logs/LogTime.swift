@@ -42,9 +42,27 @@ public struct LogTime: Sendable {
     /// `2026-01-31T12:00:01.250Z`
     var rfc3339: String {
         let parts = calendar(secondsSince1970)
-        return "\(padded(parts.tm_year + 1900, 4))-\(padded(parts.tm_mon + 1))-\(padded(parts.tm_mday))"
-            + "T\(padded(parts.tm_hour)):\(padded(parts.tm_min)):\(padded(parts.tm_sec))"
-            + ".\(padded(Int32(milliseconds), 3))Z"
+        // Each line has one: written digit by digit.
+        return String(unsafeUninitializedCapacity: 32) { bytes in
+            var count = 0
+            func add(_ number: Int, _ width: Int, _ separator: Unicode.Scalar) {
+                var rest = number
+                for place in stride(from: count + width - 1, through: count, by: -1) {
+                    bytes[place] = UInt8(truncatingIfNeeded: 0x30 + rest % 10)
+                    rest /= 10
+                }
+                bytes[count + width] = UInt8(ascii: separator)
+                count += width + 1
+            }
+            add(Int(parts.tm_year) + 1900, 4, "-")
+            add(Int(parts.tm_mon) + 1, 2, "-")
+            add(Int(parts.tm_mday), 2, "T")
+            add(Int(parts.tm_hour), 2, ":")
+            add(Int(parts.tm_min), 2, ":")
+            add(Int(parts.tm_sec), 2, ".")
+            add(milliseconds, 3, "Z")
+            return count
+        }
     }
 
     private func calendar(_ seconds: Int) -> tm {
@@ -54,8 +72,5 @@ public struct LogTime: Sendable {
         return parts
     }
 
-    private func padded(_ number: Int32, _ width: Int = 2) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
-    }
+    private func padded(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
 }

@@ -71,6 +71,7 @@ extension Timestamp: PostgresCodable {
     public static var postgresArrayType: UInt32 { 1185 }
     public var postgresText: String { text(fractionDigits: 6) }
     public init?(postgresText: String) { self.init(text: postgresText) }
+    public init?(postgresBytes: UnsafeRawBufferPointer) { self.init(utf8: postgresBytes) }
 }
 
 extension Duration: PostgresEncodable {

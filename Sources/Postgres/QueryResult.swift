@@ -54,6 +54,7 @@ struct QueryResult: ~Copyable {
 ///
 /// Sendable, as nobody changes a result once it has come: "PGresult objects are normally read-only after creation, and
 /// so can be passed around freely between threads", https://www.postgresql.org/docs/15/libpq-threading.html
+@usableFromInline
 final class ResultValues: @unchecked Sendable {
     private let handle: OpaquePointer
 
@@ -62,13 +63,14 @@ final class ResultValues: @unchecked Sendable {
 
     deinit { PQclear(handle) }
 
-    /// Calls `body` with one field's bytes; `nil` for SQL NULL.
-    func withBytes<Value>(row: Int, column: Int, _ body: (UnsafeRawBufferPointer) -> Value) -> Value? {
+    /// One field's bytes, valid as long as this object; `nil` for SQL NULL.
+    @usableFromInline
+    func bytes(row: Int, column: Int) -> UnsafeRawBufferPointer? {
         let (row, column) = (Int32(truncatingIfNeeded: row), Int32(truncatingIfNeeded: column))
         // libpq answers "" for NULL too, so ask first.
         guard PQgetisnull(handle, row, column) == 0 else { return nil }
-        let length = Int(PQgetlength(handle, row, column))
-        return body(UnsafeRawBufferPointer(start: PQgetvalue(handle, row, column), count: length))
+        return UnsafeRawBufferPointer(
+            start: PQgetvalue(handle, row, column), count: Int(PQgetlength(handle, row, column)))
     }
 }
 

@@ -22,12 +22,20 @@ public struct Rows: Sendable, RandomAccessCollection {
 
 /// One row; its fields by column name.
 public struct Row: Sendable {
-    let columns: Columns
-    let values: ResultValues
-    let position: Int
+    @usableFromInline let columns: Columns
+    @usableFromInline let values: ResultValues
+    @usableFromInline let position: Int
+
+    @usableFromInline
+    init(columns: Columns, values: ResultValues, position: Int) {
+        self.columns = columns
+        self.values = values
+        self.position = position
+    }
 
     /// One field.
     /// - Throws: `PostgresError` with `.malformed` when the column is absent, NULL or of another form.
+    @inlinable
     public func decode<Value: PostgresDecodable>(
         _ column: String, as type: Value.Type = Value.self
     ) throws(PostgresError) -> Value {
@@ -39,31 +47,35 @@ public struct Row: Sendable {
 
     /// One field, `nil` for SQL NULL.
     /// - Throws: `PostgresError` with `.malformed` when the column is absent or of another form.
+    @inlinable
     public func decodeIfPresent<Value: PostgresDecodable>(
         _ column: String, as type: Value.Type = Value.self
     ) throws(PostgresError) -> Value? {
         guard let index = columns.index[column] else {
             throw columns.error("the answer has no column \(column)")
         }
-        switch values.withBytes(row: position, column: index, { Value(postgresBytes: $0) }) {
-        case nil: return nil
-        case .some(let value?): return value
-        case .some(nil): throw columns.error("column \(column) can't be read as \(Value.self)")
+        return try withExtendedLifetime(values) { () throws(PostgresError) -> Value? in
+            guard let bytes = values.bytes(row: position, column: index) else { return nil }
+            guard let value = Value(postgresBytes: bytes) else {
+                throw columns.error("column \(column) can't be read as \(Value.self)")
+            }
+            return value
         }
     }
 
     /// All fields as the server's text, in the order of the columns.
     public var texts: [(column: String, text: String?)] {
         columns.names.enumerated().map { index, name in
-            (name, values.withBytes(row: position, column: index) { String(decoding: $0, as: UTF8.self) })
+            (name, values.bytes(row: position, column: index).map { String(decoding: $0, as: UTF8.self) })
         }
     }
 }
 
 /// The names of a result's columns, shared by its rows.
+@usableFromInline
 final class Columns: Sendable {
     let names: [String]
-    let index: [String: Int]
+    @usableFromInline let index: [String: Int]
     private let operation: String
 
     init(names: [String], operation: String) {
@@ -72,6 +84,7 @@ final class Columns: Sendable {
         index = Dictionary(names.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
     }
 
+    @usableFromInline
     func error(_ message: String) -> PostgresError {
         PostgresError(.malformed, operation: operation, message: message)
     }

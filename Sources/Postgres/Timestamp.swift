@@ -21,15 +21,22 @@ public struct Timestamp: Sendable, Hashable, Comparable {
     ///
     /// - Returns: `nil` for anything else, a missing zone included.
     public init?(text: String) {
-        if text == "infinity" {
+        var text = text
+        guard let moment = text.withUTF8({ Timestamp(utf8: UnsafeRawBufferPointer($0)) }) else { return nil }
+        self = moment
+    }
+
+    /// As `init(text:)`.
+    init?(utf8 bytes: UnsafeRawBufferPointer) {
+        if bytes.elementsEqual("infinity".utf8) {
             self = .distantFuture
             return
         }
-        if text == "-infinity" {
+        if bytes.elementsEqual("-infinity".utf8) {
             self = .distantPast
             return
         }
-        var scanner = Scanner(text.utf8)
+        var scanner = Scanner(bytes)
         guard let year = scanner.digits(4), year >= 1, scanner.skip("-"),
             let month = scanner.digits(2), (1...12).contains(month), scanner.skip("-"),
             let day = scanner.digits(2), (1...Timestamp.days(in: month, of: year)).contains(day),
@@ -154,17 +161,16 @@ extension Timestamp {
 
 /// Reads the fixed-width parts of a time, a byte at a time.
 private struct Scanner {
-    private var rest: Substring.UTF8View
+    private let bytes: UnsafeRawBufferPointer
+    private var place = 0
 
-    init(_ text: String.UTF8View) {
-        rest = text[...]
-    }
+    init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    var isAtEnd: Bool { rest.isEmpty }
+    var isAtEnd: Bool { place == bytes.count }
 
     mutating func skip(_ character: Unicode.Scalar) -> Bool {
-        guard let first = rest.first, UInt32(first) == character.value else { return false }
-        rest.removeFirst()
+        guard place < bytes.count, UInt32(bytes[place]) == character.value else { return false }
+        place += 1
         return true
     }
 
@@ -209,8 +215,8 @@ private struct Scanner {
     }
 
     private mutating func digit() -> Int? {
-        guard let first = rest.first, (48...57).contains(first) else { return nil }
-        rest.removeFirst()
-        return Int(first) - 48
+        guard place < bytes.count, (48...57).contains(bytes[place]) else { return nil }
+        defer { place += 1 }
+        return Int(bytes[place]) - 48
     }
 }

@@ -11,8 +11,14 @@ extension Logger {
         line: UInt = #line
     ) {
         log(
-            level: level ?? message.level, "\(text() ?? message.text)",
-            metadata: metadata().merging([LogMessage.idKey: "\(message.id)"]) { own, _ in own },
+            level: level ?? message.level, Message(stringLiteral: text() ?? message.text),
+            metadata: Self.identified(metadata(), message.id),
             file: file, function: function, line: line)
+    }
+
+    private static func identified(_ metadata: Metadata, _ id: String) -> Metadata {
+        var metadata = metadata
+        if metadata[LogMessage.idKey] == nil { metadata[LogMessage.idKey] = .string(id) }
+        return metadata
     }
 }

@@ -392,9 +392,9 @@ extension JobStore {
         }
         // RETURNING promises no order.
         return claimed.sorted { left, right in
-            (right.job.priority, left.job.dueAt, left.job.id.text) < (
-                left.job.priority, right.job.dueAt, right.job.id.text
-            )
+            if left.job.priority != right.job.priority { return left.job.priority > right.job.priority }
+            if left.job.dueAt != right.job.dueAt { return left.job.dueAt < right.job.dueAt }
+            return left.job.id < right.job.id
         }
     }
 }

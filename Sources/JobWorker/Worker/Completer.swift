@@ -46,6 +46,7 @@ final class Completer: Sendable {
     private static let batchMin = 16
     /// Most outcomes in one statement: more bring nothing, and delay the first.
     private static let batchMax = 250
+    private static let quietRoundsMax = 3
     private static let pauseForLocks = Duration.milliseconds(100)
 
     init(store: JobStore, running: RunningJobs, intake: Intake, state: WorkerState, logger: Logger) {
@@ -77,7 +78,7 @@ final class Completer: Sendable {
     private var batchLimit: Int { min(Completer.batchMax, max(Completer.batchMin, (running.limit + 1) / 2)) }
 
     private func needsLane(_ state: borrowing State) -> Bool {
-        state.lanes == 0 || (state.lanes < Completer.lanesMax && state.queue.count >= batchLimit)
+        state.lanes == 0 || (state.lanes < Completer.lanesMax && state.queue.count >= batchLimit / 2)
     }
 
     /// No outcome comes any more.
@@ -127,10 +128,12 @@ final class Completer: Sendable {
     /// Runs that are about to end may do so first: it takes no time where there are none.
     private func gather() async {
         let limit = batchLimit
-        var (before, now) = (-1, state.withLock { $0.queue.count })
-        while now > before, now < limit {
+        var (most, quietRounds) = (state.withLock { $0.queue.count }, 0)
+        // A run passes through a few tasks before its outcome comes here: a round may bring nothing.
+        while most < limit, quietRounds < Completer.quietRoundsMax {
             await Task.yield()
-            (before, now) = (now, state.withLock { $0.queue.count })
+            let count = state.withLock { $0.queue.count }
+            (most, quietRounds) = count > most ? (count, 0) : (most, quietRounds + 1)
         }
     }
 

@@ -36,9 +36,9 @@ struct Runner: Sendable {
     private func logger(of claimed: ClaimedJob) -> Logger {
         var logger = logger
         logger.handler.metadata.merge([
-            "JOB_ID": "\(claimed.job.id.text)", "JOB_TYPE": "\(claimed.job.type)",
-            "JOB_QUEUE": "\(claimed.job.queue)", "WORKSPACE_ID": "\(claimed.job.workspaceID.text)",
-            "ATTEMPT": "\(claimed.job.attempt)",
+            "JOB_ID": .string(claimed.job.id.text), "JOB_TYPE": .string(claimed.job.type),
+            "JOB_QUEUE": .string(claimed.job.queue), "WORKSPACE_ID": .string(claimed.job.workspaceID.text),
+            "ATTEMPT": .string(String(claimed.job.attempt)),
         ]) { $1 }
         return logger
     }

@@ -5,7 +5,9 @@ import Synchronization
 /// A `Mutex`, not an actor: each access is a few dictionary operations, and a cancel mustn't queue
 /// behind somebody's `await`.
 final class RunningJobs: Sendable {
-    private struct Handle {
+    /// An object, as each run changes it a few times: in a dictionary's value that costs an allocation each. Never
+    /// leaves the lock.
+    private final class Handle {
         var task: Task<Void, Never>?
         var endWaiter: CheckedContinuation<ProcessorEnd, Never>?
         var hasTaskEnded = false
@@ -101,9 +103,9 @@ final class RunningJobs: Sendable {
     /// The task of this run has ended; or nobody waits for it any longer. The first word stands.
     func end(_ claim: Claim, _ end: ProcessorEnd) {
         let waiter = state.withLock { state -> CheckedContinuation<ProcessorEnd, Never>? in
-            guard state.runs.end(claim, end) else { return nil }
-            defer { state.handles[claim]?.endWaiter = nil }
-            return state.handles[claim]?.endWaiter
+            guard state.runs.end(claim, end), let handle = state.handles[claim] else { return nil }
+            defer { handle.endWaiter = nil }
+            return handle.endWaiter
         }
         waiter?.resume(returning: end)
     }
@@ -123,9 +125,10 @@ final class RunningJobs: Sendable {
     /// The task itself has ended, however it was judged.
     func taskEnded(_ claim: Claim) {
         let waiter = state.withLock { state in
-            state.handles[claim]?.hasTaskEnded = true
-            defer { state.handles[claim]?.taskWaiter = nil }
-            return state.handles[claim]?.taskWaiter
+            guard let handle = state.handles[claim] else { return nil as CheckedContinuation<Void, Never>? }
+            handle.hasTaskEnded = true
+            defer { handle.taskWaiter = nil }
+            return handle.taskWaiter
         }
         waiter?.resume()
     }
@@ -135,7 +138,7 @@ final class RunningJobs: Sendable {
         await withCheckedContinuation { continuation in
             let mustWait = state.withLock { state in
                 guard !state.hasLetGo, let handle = state.handles[claim], !handle.hasTaskEnded else { return false }
-                state.handles[claim]?.taskWaiter = continuation
+                handle.taskWaiter = continuation
                 return true
             }
             if !mustWait { continuation.resume() }
@@ -147,7 +150,7 @@ final class RunningJobs: Sendable {
         let waiters = state.withLock { state in
             state.hasLetGo = true
             let waiters = state.handles.values.compactMap(\.taskWaiter)
-            for claim in state.handles.keys { state.handles[claim]?.taskWaiter = nil }
+            for handle in state.handles.values { handle.taskWaiter = nil }
             return waiters
         }
         for waiter in waiters { waiter.resume() }

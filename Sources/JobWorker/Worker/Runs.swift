@@ -2,7 +2,8 @@
 /// argument and says whose task is to be cancelled; `RunningJobs` does it.
 struct Runs: Sendable {
     struct Run: Sendable {
-        let claimed: ClaimedJob
+        let queue: String
+        let isSuspect: Bool
         let deadline: ContinuousClock.Instant
         /// When the database last confirmed the claim, measured from before it was asked.
         fileprivate(set) var confirmedAt: ContinuousClock.Instant
@@ -31,7 +32,7 @@ struct Runs: Sendable {
     var claims: [Claim] { Array(runs.keys) }
     /// Whether a suspect runs that is none of these.
     func hasSuspect(without leaving: [Claim]) -> Bool {
-        suspects > 0 && suspects > leaving.count { runs[$0]?.claimed.isSuspect == true }
+        suspects > 0 && suspects > leaving.count { runs[$0]?.isSuspect == true }
     }
 
     /// Slots that are free once so many runs are gone.
@@ -39,8 +40,8 @@ struct Runs: Sendable {
 
     /// Runs of each queue, but for these.
     func countByQueue(without leaving: [Claim]) -> [String: Int] {
-        var counts = runs.values.reduce(into: [:]) { $0[$1.claimed.job.queue, default: 0] += 1 }
-        for claim in leaving { if let queue = runs[claim]?.claimed.job.queue { counts[queue, default: 0] -= 1 } }
+        var counts = runs.values.reduce(into: [:]) { $0[$1.queue, default: 0] += 1 }
+        for claim in leaving { if let queue = runs[claim]?.queue { counts[queue, default: 0] -= 1 } }
         return counts
     }
 
@@ -62,7 +63,9 @@ struct Runs: Sendable {
     ) {
         let isLate = askedAt + Runs.confirmedWithin(staleAfter) <= now
         for job in claimed {
-            var run = Run(claimed: job, deadline: now + (job.job.timeout ?? timeout), confirmedAt: askedAt)
+            var run = Run(
+                queue: job.job.queue, isSuspect: job.isSuspect, deadline: now + (job.job.timeout ?? timeout),
+                confirmedAt: askedAt)
             if isLate {
                 run.stopReason = .unconfirmed
                 run.stoppedAt = now
@@ -77,8 +80,10 @@ struct Runs: Sendable {
     /// The task of this run has ended, or nobody waits for it any longer. The first word stands.
     /// - Returns: Whether this is it.
     mutating func end(_ claim: Claim, _ end: ProcessorEnd) -> Bool {
-        guard let run = runs[claim], run.end == nil else { return false }
-        runs[claim]?.end = end
+        // Out and in again: to change it in place costs an allocation, and each run ends and is settled.
+        guard var run = runs[claim], run.end == nil else { return false }
+        run.end = end
+        runs[claim] = run
         return true
     }
 
@@ -98,13 +103,15 @@ struct Runs: Sendable {
     /// From here on the run's outcome stands.
     /// - Returns: Why it was stopped, if it was.
     mutating func settle(_ claim: Claim) -> StopReason? {
-        runs[claim]?.isSettling = true
-        return runs[claim]?.stopReason
+        guard var run = runs[claim] else { return nil }
+        run.isSettling = true
+        runs[claim] = run
+        return run.stopReason
     }
 
     /// Frees the run's slot.
     mutating func remove(_ claim: Claim) {
-        if runs.removeValue(forKey: claim)?.claimed.isSuspect == true { suspects -= 1 }
+        if runs.removeValue(forKey: claim)?.isSuspect == true { suspects -= 1 }
     }
 
     // MARK: Heartbeats

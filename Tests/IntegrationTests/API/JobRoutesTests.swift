@@ -5,7 +5,7 @@ import Postgres
 import Support
 import Testing
 
-@Suite(.database(), .timeLimit(.minutes(1))) struct JobRoutesTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct JobRoutesTests {
     let database = TestDatabase.current
 
     private func draft(_ workspace: UUID = TestDatabase.workspace, _ more: String = "") -> String {

@@ -7,7 +7,7 @@ import Support
 import Testing
 
 /// The Apollo key of a workspace: it goes in and never comes out.
-@Suite(.database(), .timeLimit(.minutes(1))) struct WorkspaceRoutesTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct WorkspaceRoutesTests {
     let database = TestDatabase.current
     private static let key = "good-sample-key-of-the-stand-in"
 

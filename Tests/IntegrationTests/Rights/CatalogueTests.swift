@@ -4,7 +4,7 @@ import Support
 import Testing
 
 /// What holds for every table, asked of the catalogue: a new table without a policy or with a grant too many fails here.
-@Suite(.database(), .timeLimit(.minutes(1))) struct CatalogueTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct CatalogueTests {
     let database = TestDatabase.current
 
     /// Tables of ours without a column `workspace_id` that members may read all the same, and by what they are tied to

@@ -3,7 +3,7 @@ import HTTPClient
 import HTTPTypes
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct AuthenticationTests {
     private static let token = ControlPlaneUnderTest.token
 

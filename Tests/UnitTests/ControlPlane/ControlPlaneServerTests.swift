@@ -5,7 +5,7 @@ import HTTPTypes
 @testable import JobWorker
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ControlPlaneServerTests {
     @Test func `the same routes answer on a socket and on a port`() async throws {
         try await withTemporaryDirectory { directory in

@@ -3,7 +3,7 @@ import HTTPClient
 @testable import JobWorker
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct HealthProbeTests {
     @Test(
         arguments: [

@@ -4,7 +4,7 @@ import HTTPClient
 import Testing
 
 /// Where the server listens, and what it leaves alone there.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ListeningTests {
     @Test func `the socket's directory is made, and the socket goes with the server`() async throws {
         try await withTemporaryDirectory { directory in

@@ -4,7 +4,7 @@ import NIOCore
 import Testing
 
 /// Bytes that two readers could understand differently, or that are no request at all.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct MalformedRequestTests {
     private static let post = "POST /echo HTTP/1.1\r\nHost: x\r\n"
 

@@ -7,7 +7,7 @@ import NIOCore
 import Testing
 
 /// Clients that are slow, silent or send too much: each harms itself alone.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct SlowClientTests {
     private let echo = Route(.post, "/echo", access: .anyone, "") { request in
         try .json(["bytes": request.body.readableBytes])

@@ -6,7 +6,7 @@ import Testing
 @testable import Daemon
 @testable import JobWorker
 
-@Suite(.timeLimit(.minutes(1))) struct SystemdReporterTests {
+@Suite(.timeLimit(.minutes(5))) struct SystemdReporterTests {
     @Test func `a loop that hangs is named in the status before the pings end, and they go on once it turns`()
         async throws
     {

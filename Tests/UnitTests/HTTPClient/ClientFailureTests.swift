@@ -2,7 +2,7 @@ import Glibc
 import HTTPClient
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct HTTPClientFailureTests {
     private let client = Client()
 

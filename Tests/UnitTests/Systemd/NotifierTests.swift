@@ -5,7 +5,7 @@ import Testing
 
 /// libsystemd reads the environment of the process, so what needs a variable runs in a process of its
 /// own (an exit test), with a real socket in place of systemd's.
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct NotifierTests {
     @Test func `messages reach the socket of NOTIFY_SOCKET`() async {
         await #expect(processExitsWith: .success) {

@@ -2,7 +2,7 @@ import Glibc
 import Systemd
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct WatchdogTests {
     @Test(
         arguments: [
@@ -30,7 +30,7 @@ struct WatchdogTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(5)))
 struct ListenSocketsTests {
     @Test func `descriptors are taken over once, with their names, and not inherited`() async {
         // The numbers are inherited: 3 and 4 must not be free for what connects that process with this one.
