@@ -69,7 +69,9 @@ BEGIN
     END IF;
     INSERT INTO public.job_audit (workspace_id, job_id, actor, via, action, subject, details, before, after, reason)
     VALUES (workspace, job, jobworker.acting_name(), jobworker.acting_via(), audit.action, left(audit.subject, 500),
-            jsonb_build_object('role', jobworker.acting_role()), old_fields, new_fields, jobworker.acting_reason());
+            jsonb_strip_nulls(jsonb_build_object(
+                'role', jobworker.acting_role(), 'from_status', CASE WHEN job IS NOT NULL THEN before ->> 'status' END)),
+            old_fields, new_fields, jobworker.acting_reason());
 END
 $$;
 

@@ -26,7 +26,7 @@ import Testing
         let stored = try await database.value(
             "SELECT apollo_api_key_encrypted FROM public.workspace_settings", as: String.self)
         #expect(stored?.hasPrefix("v1:first:") == true)
-        #expect(try await database.count("action = 'settings.change' AND via = 'cli'", of: "public.job_audit") == 1)
+        #expect(try await database.count("action = 'settings.add' AND via = 'cli'", of: "public.job_audit") == 1)
 
         let both = ["WORKER_ENCRYPTION_KEYS": "\(try await generated("second")),\(first)"]
         let rotated = try await CommandRun.of("keys", "rotate", database: database, environment: both)
