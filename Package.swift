@@ -95,6 +95,7 @@ let package = Package(
                 .embedInCode("0008_api_requests.sql"),
                 .embedInCode("0009_job_events.sql"),
                 .embedInCode("0010_wakeups.sql"),
+                .embedInCode("0011_audit.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
@@ -105,14 +106,18 @@ let package = Package(
                 "JobWorker", "Enrichment", "Postgres", "HTTPClient", "Migrations", subprocess, logging,
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        room("Explanation", ["JobWorker", "Postgres", "Terminal"]),
         room("Tokens", [crypto, cryptoExtras]),
         room(
             "ControlPlane",
             ["JobWorker", "Postgres", "HTTPClient", "Systemd", "Tokens", crypto, logging, lifecycle] + http),
         room(
             "API",
-            ["ControlPlane", "JobWorker", "Enrichment", "HTTPClient", "Postgres", "Tokens", crypto, logging, lifecycle]
-                + http),
+            [
+                "ControlPlane", "JobWorker", "Enrichment", "Explanation", "HTTPClient", "Postgres", "Terminal",
+                "Tokens",
+                crypto, logging, lifecycle,
+            ] + http),
         room(
             "Daemon",
             [
@@ -129,8 +134,8 @@ let package = Package(
         room(
             "Console",
             [
-                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings",
-                "Logs", signals,
+                "Terminal", "Doctor", "Explanation", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres",
+                "Settings", "Logs", signals,
             ]),
 
         .executableTarget(
@@ -138,7 +143,7 @@ let package = Package(
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
                 "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
-                arguments, crypto, logging, lifecycle, signals,
+                "Explanation", arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -168,9 +173,10 @@ let package = Package(
             dependencies: [
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations",
                 "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
-                "Console",
+                "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
             ] + http,
+            exclude: ["Explanation/explanations.txt"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "SimulationTests", dependencies: ["Support", "JobWorker", "Postgres"], swiftSettings: swiftSettings),
@@ -178,6 +184,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens",
+                "Explanation",
                 "Migrations",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,

@@ -57,29 +57,27 @@ package struct APIDatabase: Service {
                 + Self.role(of: caller))
     }
 
-    /// With the caller's rights.
-    func changing(as caller: Caller) -> ConnectionPool { pool.beginning(with: Self.role(of: caller)) }
-
     /// On whose behalf a change is made.
-    static func requester(_ caller: Caller) -> Requester {
+    static func requester(_ caller: Caller, reason: String? = nil) -> Requester {
         switch caller {
-        case .operator(let name): Requester(actor: "operator:\(name ?? "unnamed")", via: .api)
-        case .member(let member): Requester(actor: "user:\(member.userID.text)", via: .api)
-        case .anonymous: Requester(actor: "anonymous", via: .api)
+        case .operator(let name): Requester(actor: "operator:\(name ?? "unnamed")", via: .api, reason: reason)
+        case .member(let member): Requester(actor: "user:\(member.userID.text)", via: .api, reason: reason)
+        case .anonymous: Requester(actor: "anonymous", via: .api, reason: reason)
         }
     }
 
     /// Makes the transaction the caller's. For members the row policies decide from here on.
-    private static func role(of caller: Caller) -> [Statement] {
+    static func role(of caller: Caller, reason: String? = nil) -> [Statement] {
         switch caller {
-        case .operator: return [requester(caller).statement]
+        case .operator: return [requester(caller, reason: reason).statement]
         case .member(let member):
             return [
                 """
                 /* jobworker:api.member */
                 SELECT set_config('request.jwt.claims', \(member.claims), true),
                        set_config('request.jwt.claim.sub', \(member.userID.text), true),
-                       set_config('jobworker.via', 'api', true), set_config('role', \(TokenVerifier.role), true)
+                       set_config('jobworker.via', 'api', true), set_config('jobworker.reason', \(reason ?? ""), true),
+                       set_config('role', \(TokenVerifier.role), true)
                 """
             ]
         // No route that needs the database lets anybody in without a token.
@@ -99,18 +97,26 @@ package struct APIDatabase: Service {
     ///
     /// With an `Idempotency-Key` the same request of the same caller takes effect once: for a day it is answered as it
     /// was the first time. What failed may be sent again.
+    /// - Parameters:
+    ///   - standIn: Remembered in place of the body, where that holds a secret.
+    ///   - asProgram: Whether it is done with the program's rights, as the caller's were looked at before.
     /// - Throws: `APIError`.
     func change(
-        _ request: APIRequest, of route: String, _ body: @Sendable (isolated Connection) throws -> Reply
+        _ request: APIRequest, of route: String, standIn: String? = nil, asProgram: Bool = false,
+        _ body: @Sendable (isolated Connection) throws -> Reply
     ) async throws -> Response {
+        let reason = try request.reason
+        let roles =
+            asProgram
+            ? [Self.requester(request.caller, reason: reason).statement] : Self.role(of: request.caller, reason: reason)
         let reply = try await translated {
             guard let key = request.idempotencyKey else {
-                return try await changing(as: request.caller).transaction(body)
+                return try await pool.beginning(with: roles).transaction(body)
             }
-            let mark = RequestMark(request, key: key, route: route)
+            let mark = RequestMark(request, key: key, route: route, standIn: standIn)
             return try await pool.transaction { connection in
                 if let earlier = try mark.find(connection) { return earlier }
-                for statement in Self.role(of: request.caller) { try connection.execute(statement) }
+                for statement in roles { try connection.execute(statement) }
                 let reply = try body(connection)
                 try connection.execute("/* jobworker:api.resume */ SELECT set_config('role', 'none', true)")
                 try mark.keep(reply, connection)
@@ -118,6 +124,46 @@ package struct APIDatabase: Service {
             }
         }
         return reply.response
+    }
+
+    /// Changes much, in several transactions.
+    ///
+    /// With an `Idempotency-Key` the progress is stored with each of them: the same request goes on where an earlier one
+    /// came to an end before its time, and is answered as that was once it is done.
+    /// - Parameter step: One transaction's part, from the progress so far. Gives the answer with the last one.
+    /// - Throws: `APIError`.
+    func change<Progress: Codable & Sendable>(
+        _ request: APIRequest, of route: String, from start: Progress,
+        step: @escaping @Sendable (Progress, isolated Connection) throws -> (progress: Progress, reply: Reply?)
+    ) async throws -> Response {
+        let roles = Self.role(of: request.caller, reason: try request.reason)
+        let mark = request.idempotencyKey.map { RequestMark(request, key: $0, route: route) }
+        var progress = start
+        while true {
+            try Task.checkCancellation()
+            let before = progress
+            let done = try await translated {
+                try await pool.transaction { connection in
+                    var before = before
+                    if let mark {
+                        let known = try mark.resume(connection)
+                        if let reply = known.reply { return (progress: before, reply: Optional(reply)) }
+                        if let stored = known.progress { before = try stored.decode() }
+                    }
+                    for statement in roles { try connection.execute(statement) }
+                    let done = try step(before, connection)
+                    if let mark {
+                        try connection.execute("/* jobworker:api.resume */ SELECT set_config('role', 'none', true)")
+                        let text = String(decoding: try JSONEncoder().encode(done.progress), as: UTF8.self)
+                        try mark.keep(JSONText(text), connection)
+                        if let reply = done.reply { try mark.keep(reply, connection) }
+                    }
+                    return done
+                }
+            }
+            if let reply = done.reply { return reply.response }
+            progress = done.progress
+        }
     }
 
     /// - Throws: `APIError` instead of the database's.

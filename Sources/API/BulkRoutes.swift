@@ -28,8 +28,10 @@ struct BulkRoutes: Sendable {
                     means those to which the action applies: `cancel` what waits or runs, `retry`, `replay` and \
                     `dead_letter` what failed, `delete` what is finished. Jobs whose state doesn't allow it are passed \
                     over. Of more than \(Self.jobsMax) jobs, or after \(Self.timeMax.components.seconds) s, `more` is \
-                    true: send it again.
+                    true: send it again, with another `Idempotency-Key`. The same request with the same key goes on \
+                    where it was interrupted, and replays no job twice.
                     """,
+                parameters: [.idempotencyKey],
                 body: Schema(
                     .byMember(
                         "ids", Self.body(.init("ids", Schema(.list(Schema(.uuid), 1...1000)), isRequired: true)),
@@ -44,7 +46,9 @@ struct BulkRoutes: Sendable {
                                     .init("changed", JobDocument.whole, isRequired: true),
                                     .init("more", Schema(.boolean), isRequired: true),
                                 ], isOpen: true)))
-                ], refusals: [.forbidden], handler: change)
+                ], refusals: [.forbidden],
+                audit: ["job.cancel", "job.retry", "job.replay", "job.delete", "job.set_aside", "dead_letter.change"],
+                handler: change)
         ]
     }
 
@@ -64,7 +68,7 @@ struct BulkRoutes: Sendable {
     private static func body(_ which: Schema.Property) -> Schema {
         Schema(
             .object(
-                [.init("action", Schema(.choice(Action.allCases.map(\.rawValue))), isRequired: true), which],
+                [.init("action", Schema(.choice(Action.allCases.map(\.rawValue))), isRequired: true), which, .reason],
                 isOpen: false))
     }
 
@@ -77,7 +81,7 @@ struct BulkRoutes: Sendable {
         if ids == nil, filter.statuses.isEmpty { filter.statuses = action.statuses }
         let condition: Fragment = ids.map { "jobs.id = ANY (\($0))" } ?? filter.condition
         try await checkRights(request, filter)
-        return try await work(request, action, condition).response
+        return try await work(request, action, condition)
     }
 
     private func checkRights(_ request: APIRequest, _ filter: JobFilter) async throws {
@@ -95,44 +99,50 @@ struct BulkRoutes: Sendable {
         guard isAdmin else { throw APIError.adminsOnly }
     }
 
-    private func work(_ request: APIRequest, _ action: Action, _ condition: Fragment) async throws -> Reply {
+    /// How far a request has come.
+    private struct Progress: Codable, Sendable {
+        var matched = 0
+        var changed = 0
+        /// Where it goes on.
+        var cursor: String?
+    }
+
+    private func work(_ request: APIRequest, _ action: Action, _ condition: Fragment) async throws -> Response {
         let isMember = if case .member = request.caller { true } else { false }
         let own: Fragment =
             isMember ? "jobs.workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
         let end = ContinuousClock.now + Self.timeMax
-        var (matched, changed) = (0, 0)
-        var cursor: JobCursor?
-        var isDone = false
-        while !isDone, matched < Self.jobsMax, ContinuousClock.now < end {
-            let place = cursor
-            let step = try await database.translated {
-                try await database.changing(as: request.caller).transaction { connection in
-                    let rows = try connection.execute(
-                        """
-                        /* jobworker:api.bulk.select */
-                        SELECT jobs.id, jobs.created_at FROM public.jobs
-                        WHERE \(condition) AND \(own) AND \(place?.condition ?? "true")
-                        ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
-                        """)
-                    guard let last = rows.last else { return (found: 0, changed: 0, next: place) }
-                    let ids = try rows.map { try $0.decode("id", as: UUID.self) }
-                    let result = try connection.execute(
-                        """
-                        /* jobworker:api.bulk.change */
-                        SELECT jobworker.change_jobs(\(action.rawValue), \(ids)) AS changed
-                        """)
-                    return (
-                        found: rows.count, changed: try result.first?.decode("changed") ?? 0,
-                        next: JobCursor(createdAt: try last.decodeIfPresent("created_at"), id: try last.decode("id"))
-                    )
-                }
+        return try await database.change(request, of: "bulk", from: Progress()) { progress, connection in
+            var progress = progress
+            let place = progress.cursor.flatMap { JobCursor(text: $0) }
+            let rows = try connection.execute(
+                """
+                /* jobworker:api.bulk.select */
+                SELECT jobs.id, jobs.created_at FROM public.jobs
+                WHERE \(condition) AND \(own) AND \(place?.condition ?? "true")
+                ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
+                """)
+            if let last = rows.last {
+                let ids = try rows.map { try $0.decode("id", as: UUID.self) }
+                let result = try connection.execute(
+                    """
+                    /* jobworker:api.bulk.change */
+                    SELECT jobworker.change_jobs(\(action.rawValue), \(ids)) AS changed
+                    """)
+                progress.matched += rows.count
+                progress.changed += try result.first?.decode("changed") ?? 0
+                progress.cursor =
+                    JobCursor(createdAt: try last.decodeIfPresent("created_at"), id: try last.decode("id")).text
             }
-            matched += step.found
-            changed += step.changed
-            cursor = step.next
-            isDone = step.found < Self.chunkSize
+            let isDone = rows.count < Self.chunkSize
+            guard isDone || progress.matched >= Self.jobsMax || ContinuousClock.now >= end else {
+                return (progress, nil)
+            }
+            return (
+                progress,
+                Reply(#"{"matched":\#(progress.matched),"changed":\#(progress.changed),"more":\#(!isDone)}"#)
+            )
         }
-        return Reply(#"{"matched":\#(matched),"changed":\#(changed),"more":\#(!isDone)}"#)
     }
 }
 

@@ -35,15 +35,15 @@ struct JobCreation: Sendable {
                 answers: [
                     Answer("The job, or the jobs in the order given.", Self.added, status: .created),
                     Answer("The active job with the same unique key.", .job),
-                ], refusals: [.forbidden, .conflict], handler: add),
+                ], refusals: [.forbidden, .conflict], audit: ["job.add"], handler: add),
             Route(
                 .post, "/api/jobs/{id}/replay", access: .members,
                 "Adds a new job like an old one, with another payload if one is given.",
                 details: "The old job stays as it is; the new one names it in `replay_of`.",
                 parameters: [.idempotencyKey],
-                body: Schema(.object([.init("payload", Schema(.anything))], isOpen: false)), isBodyRequired: false,
-                answers: [Answer("The new job.", .job, status: .created)],
-                refusals: [.forbidden, .notFound, .conflict], handler: replay),
+                body: Schema(.object([.init("payload", Schema(.anything)), .reason], isOpen: false)),
+                isBodyRequired: false, answers: [Answer("The new job.", .job, status: .created)],
+                refusals: [.forbidden, .notFound, .conflict], audit: ["job.replay"], handler: replay),
         ]
     }
 

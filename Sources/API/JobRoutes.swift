@@ -78,25 +78,29 @@ struct JobRoutes: Sendable {
                     running job within a second.
                     """,
                 body: Self.patch, answers: [Answer("The job as it is now.", .job)],
-                refusals: [.forbidden, .notFound, .conflict], handler: change),
+                refusals: [.forbidden, .notFound, .conflict], audit: ["job.cancel", "job.reschedule"],
+                handler: change),
             Route(
                 .post, "/api/jobs/{id}/cancel", access: .members, "Cancels a job that waits or runs.",
-                parameters: [.idempotencyKey], answers: [Answer("The job as it is now.", .job)],
-                refusals: [.forbidden, .notFound, .conflict],
+                parameters: [.idempotencyKey], body: .reasonAlone, isBodyRequired: false,
+                answers: [Answer("The job as it is now.", .job)], refusals: [.forbidden, .notFound, .conflict],
+                audit: ["job.cancel"],
                 handler: { request in try await call("cancel_job", "cancel", request) }),
             Route(
                 .post, "/api/jobs/{id}/retry", access: .members,
                 "Makes a failed, set-aside, cancelled or waiting job due now.",
-                parameters: [.idempotencyKey], answers: [Answer("The job as it is now.", .job)],
-                refusals: [.forbidden, .notFound, .conflict],
-                handler: { request in try await call("retry_job", "retry", request) }),
+                parameters: [.idempotencyKey], body: .reasonAlone, isBodyRequired: false,
+                answers: [Answer("The job as it is now.", .job)], refusals: [.forbidden, .notFound, .conflict],
+                audit: ["job.retry"], handler: { request in try await call("retry_job", "retry", request) }),
             Route(
                 .delete, "/api/jobs/{id}", access: .members, "Deletes a finished job with its log. For admins.",
+                parameters: [.reason],
                 answers: [
                     Answer(
                         "It is gone.",
                         Schema(.object([.init("success", Schema(.boolean), isRequired: true)], isOpen: true)))
-                ], refusals: [.forbidden, .notFound, .conflict], handler: delete),
+                ], refusals: [.forbidden, .notFound, .conflict], audit: ["job.delete", "dead_letter.change"],
+                handler: delete),
         ]
     }
 
@@ -108,12 +112,14 @@ struct JobRoutes: Sendable {
     private static let patch = Schema(
         .byMember(
             "status",
-            Schema(.object([.init("status", Schema(.choice(["cancelled"])), isRequired: true)], isOpen: false)),
+            Schema(
+                .object([.init("status", Schema(.choice(["cancelled"])), isRequired: true), .reason], isOpen: false)),
             Schema(
                 .object(
                     [
                         .init("priority", Schema(.whole(-10...10))),
                         .init("scheduled_for", Schema(.moment, note: "null: as soon as possible.").orNull),
+                        .reason,
                     ], isOpen: false))))
 
     // MARK: Looking

@@ -41,7 +41,7 @@ struct OperationRoutes: Sendable {
                 ], handler: queues),
             Route(
                 .put, "/api/queues/{name}", access: .operators, "Sets what holds for a queue over all workers.",
-                parameters: [name],
+                parameters: [name, .idempotencyKey],
                 body: Schema(
                     .object(
                         [
@@ -51,16 +51,20 @@ struct OperationRoutes: Sendable {
                             .init("weight", Schema(.whole(1...1000))),
                             .init("fair", Schema(.boolean, note: "Workspaces take turns.")),
                             .init("dead_letter", Schema(.boolean, note: "What used up its attempts is set aside.")),
+                            .reason,
                         ], isOpen: false)),
-                answers: [Answer("The queue.", Self.queue)], handler: set),
+                answers: [Answer("The queue.", Self.queue)], audit: ["queue.set"], handler: set),
             Route(
                 .post, "/api/queues/{name}/pause", access: .operators,
-                "Keeps a queue's jobs from being started; running ones go on.", parameters: [name],
-                answers: [Answer("The queue.", Self.queue)], handler: { try await pause($0, true) }),
+                "Keeps a queue's jobs from being started; running ones go on.",
+                parameters: [name, .idempotencyKey], body: .reasonAlone, isBodyRequired: false,
+                answers: [Answer("The queue.", Self.queue)], audit: ["queue.pause"],
+                handler: { try await pause($0, true) }),
             Route(
                 .post, "/api/queues/{name}/resume", access: .operators, "Lets a queue's jobs be started again.",
-                parameters: [name], answers: [Answer("The queue.", Self.queue)], handler: { try await pause($0, false) }
-            ),
+                parameters: [name, .idempotencyKey], body: .reasonAlone, isBodyRequired: false,
+                answers: [Answer("The queue.", Self.queue)], audit: ["queue.resume"],
+                handler: { try await pause($0, false) }),
         ]
     }
 
@@ -130,73 +134,49 @@ struct OperationRoutes: Sendable {
     }
 
     /// The queue as it is after a change.
-    private func answer(_ name: String, _ request: APIRequest) async throws -> Response {
-        let queues = try await database.translated {
-            try await JobStore(pool: database.reading(as: request.caller)).queues()
-        }
-        guard let queue = queues.first(where: { $0.name == name }) else { throw APIError.missing }
-        return Reply(Self.document(queue).text).response
+    private static func answer(_ name: String, _ connection: isolated Connection) throws -> Reply {
+        guard let queue = try JobStore.queue(name, connection) else { throw APIError.missing }
+        return Reply(document(queue).text)
     }
 
     private func pause(_ request: APIRequest, _ isPaused: Bool) async throws -> Response {
         let name = request.parameters["name"] ?? ""
         let requester = APIDatabase.requester(request.caller)
-        try await database.translated {
-            try await database.changing(as: request.caller).transaction { connection in
-                let rows = try connection.execute(
-                    """
-                    /* jobworker:api.queues.pause */
-                    INSERT INTO public.job_queues AS queue (name, paused_at, paused_by)
-                    VALUES (\(name), CASE WHEN \(isPaused) THEN clock_timestamp() END,
-                            CASE WHEN \(isPaused) THEN \(requester.actor) END)
-                    ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at, paused_by = excluded.paused_by
-                    WHERE (queue.paused_at IS NULL) = \(isPaused)
-                    """)
-                guard rows.affected > 0 else { return }
-                try Self.audit(isPaused ? "queue.pause" : "queue.resume", name, requester, connection)
-            }
+        return try await database.change(request, of: isPaused ? "queue.pause" : "queue.resume") { connection in
+            try connection.execute(
+                """
+                /* jobworker:api.queues.pause */
+                INSERT INTO public.job_queues AS queue (name, paused_at, paused_by)
+                VALUES (\(name), CASE WHEN \(isPaused) THEN clock_timestamp() END,
+                        CASE WHEN \(isPaused) THEN \(requester.actor) END)
+                ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at, paused_by = excluded.paused_by
+                WHERE (queue.paused_at IS NULL) = \(isPaused)
+                """)
+            return try Self.answer(name, connection)
         }
-        return try await answer(name, request)
     }
 
     private func set(_ request: APIRequest) async throws -> Response {
         let name = request.parameters["name"] ?? ""
         guard let document = request.document else { throw APIError.invalidParameter("the body", "is missing") }
-        let requester = APIDatabase.requester(request.caller)
         let changes = JSONText(document.text)
-        try await database.translated {
-            try await database.changing(as: request.caller).transaction { connection in
-                try connection.execute(
-                    """
-                    /* jobworker:api.queues.add */
-                    INSERT INTO public.job_queues (name) VALUES (\(name)) ON CONFLICT DO NOTHING
-                    """)
-                try connection.execute(
-                    """
-                    /* jobworker:api.queues.set */
-                    UPDATE public.job_queues
-                    SET max_running = CASE WHEN changes ? 'max_running' THEN (changes ->> 'max_running')::int
-                                           ELSE max_running END,
-                        weight = coalesce((changes ->> 'weight')::int, weight),
-                        fair = coalesce((changes ->> 'fair')::boolean, fair),
-                        dead_letter = coalesce((changes ->> 'dead_letter')::boolean, dead_letter)
-                    FROM (SELECT \(changes) AS changes) AS given
-                    WHERE name = \(name)
-                    """)
-                try Self.audit("queue.set", name, requester, connection)
-            }
+        return try await database.change(request, of: "queue.set") { connection in
+            try connection.execute(
+                """
+                /* jobworker:api.queues.set */
+                INSERT INTO public.job_queues AS queue (name, max_running, weight, fair, dead_letter)
+                SELECT \(name), (changes ->> 'max_running')::int, coalesce((changes ->> 'weight')::int, 1),
+                       coalesce((changes ->> 'fair')::boolean, false),
+                       coalesce((changes ->> 'dead_letter')::boolean, false)
+                FROM (SELECT \(changes) AS changes) AS given
+                ON CONFLICT (name) DO UPDATE
+                SET max_running = CASE WHEN \(changes) ? 'max_running' THEN excluded.max_running ELSE queue.max_running END,
+                    weight = CASE WHEN \(changes) ->> 'weight' IS NOT NULL THEN excluded.weight ELSE queue.weight END,
+                    fair = CASE WHEN \(changes) ->> 'fair' IS NOT NULL THEN excluded.fair ELSE queue.fair END,
+                    dead_letter = CASE WHEN \(changes) ->> 'dead_letter' IS NOT NULL THEN excluded.dead_letter
+                                       ELSE queue.dead_letter END
+                """)
+            return try Self.answer(name, connection)
         }
-        return try await answer(name, request)
-    }
-
-    private static func audit(
-        _ action: String, _ name: String, _ requester: Requester, _ connection: isolated Connection
-    ) throws {
-        try connection.execute(
-            """
-            /* jobworker:api.audit */
-            INSERT INTO public.job_audit (actor, via, action, subject)
-            VALUES (\(requester.actor), \(requester.via.rawValue), \(action), \(name))
-            """)
     }
 }

@@ -49,19 +49,36 @@ struct RecordRoutes: Sendable {
                 answers: [Answer("The job.", .job)], refusals: [.notFound], handler: deadLetter),
             Route(
                 .post, "/api/dead-letter/{id}", access: .members, "Tries it again. For admins.",
-                parameters: [.idempotencyKey], answers: [Answer("The job as it is now.", .job)],
-                refusals: [.forbidden, .notFound, .conflict], handler: retry),
+                parameters: [.idempotencyKey], body: .reasonAlone, isBodyRequired: false,
+                answers: [Answer("The job as it is now.", .job)], refusals: [.forbidden, .notFound, .conflict],
+                audit: ["job.retry"], handler: retry),
             Route(
                 .delete, "/api/dead-letter/{id}", access: .members, "Discards it. For admins.",
+                parameters: [.reason],
                 answers: [
                     Answer(
                         "It is gone.",
                         Schema(.object([.init("success", Schema(.boolean), isRequired: true)], isOpen: true)))
-                ], refusals: [.forbidden, .notFound, .conflict], handler: discard),
+                ], refusals: [.forbidden, .notFound, .conflict], audit: ["job.delete", "dead_letter.change"],
+                handler: discard),
             Route(
                 .get, "/api/audit", access: .members, "Lists who did what, the latest first.",
+                details: """
+                    Every change by a person: through this interface, by a command, or by SQL as a member. `before` and \
+                    `after` hold the fields that changed; secrets and payloads are not kept. Admins see their \
+                    workspace's.
+                    """,
                 parameters: [
-                    workspace, Parameter("job_id", Schema(.uuid), "What was done to this job."), .limit,
+                    workspace, Parameter("job_id", Schema(.uuid), "What was done to this job."),
+                    Parameter(
+                        "actor", Schema(.text(1...200, isOneLine: true)),
+                        "By this one: `user:<id>`, `operator:<name>`, `role:<name>`."),
+                    Parameter(
+                        "action", Schema(.text(1...100, isOneLine: true)), "One of these actions, as `job.cancel`.",
+                        isList: true),
+                    Parameter("via", Schema(.choice(["api", "cli", "dashboard", "sql", "worker"])), "Done this way."),
+                    Parameter("since", Schema(.moment), "Not before this time."),
+                    Parameter("until", Schema(.moment), "Before this time."), .limit,
                     .cursor(
                         "^(0|[1-9][0-9]{0,17})$",
                         takes: { $0.utf8.count <= 18 && Int($0).map(String.init) == $0 && !$0.hasPrefix("-") }),
@@ -101,6 +118,14 @@ struct RecordRoutes: Sendable {
                 .init("actor", JobDocument.prose, isRequired: true), .init("via", JobDocument.word, isRequired: true),
                 .init("action", JobDocument.word, isRequired: true),
                 .init("subject", JobDocument.prose.orNull, isRequired: true),
+                .init("reason", JobDocument.prose.orNull, isRequired: true),
+                .init(
+                    "before",
+                    Schema(.anything, note: "The fields that changed, as they were; null where it was added."),
+                    isRequired: true),
+                .init(
+                    "after", Schema(.anything, note: "The same as they are now; null where it is gone."),
+                    isRequired: true),
                 .init("details", Schema(.anything), isRequired: true),
             ], isOpen: true))
 
@@ -211,18 +236,23 @@ struct RecordRoutes: Sendable {
 
     private func audit(_ request: APIRequest) async throws -> Response {
         let limit = try request.number("limit", in: 1...200) ?? 20
-        let workspaceID = try request.uuid("workspace_id")
-        let jobID = try request.uuid("job_id")
+        var filter = AuditFilter()
+        filter.workspaceID = try request.uuid("workspace_id")
+        filter.jobID = try request.uuid("job_id")
+        filter.actor = try request.text("actor")
+        filter.actions = try request.list("action")
+        filter.via = try request.text("via")
+        filter.since = try request.text("since").flatMap { Timestamp(text: $0) }
+        filter.until = try request.text("until").flatMap { Timestamp(text: $0) }
+        let condition = filter.condition
         let cursor = try request.text("cursor").flatMap { Int($0) }
         return try await database.read(request) { connection in
             let rows = try connection.execute(
                 """
                 /* jobworker:api.audit.list */
                 SELECT row_to_json(shown)::text AS row, shown.id
-                FROM (SELECT id, created_at, workspace_id, job_id, actor, via, action, subject, details
-                      FROM public.job_audit
-                      WHERE (\(workspaceID) IS NULL OR workspace_id = \(workspaceID))
-                        AND (\(jobID) IS NULL OR job_id = \(jobID)) AND (\(cursor) IS NULL OR id < \(cursor))
+                FROM (SELECT \(sql: AuditEntry.columns) FROM public.job_audit
+                      WHERE \(condition) AND (\(cursor) IS NULL OR id < \(cursor))
                       ORDER BY id DESC LIMIT \(limit + 1)) AS shown
                 ORDER BY shown.id DESC
                 """)

@@ -33,26 +33,29 @@ struct WorkspaceRoutes: Sendable {
             Route(
                 .patch, own, access: .members, "Changes the settings of a workspace. For admins.",
                 body: Self.change(withWorkspace: false), answers: [Answer("The settings.", Self.settings)],
-                refusals: [.forbidden, .notFound], handler: change),
+                refusals: [.forbidden, .notFound], audit: ["settings.change", "settings.add"], handler: change),
             Route(
                 .get, own + "/apollo-key", access: .members,
                 "Tells whether a workspace has an Apollo key, and its last four characters.",
                 answers: [Answer("What may be told.", Self.status)], refusals: [.notFound], handler: status),
             Route(
                 .put, own + "/apollo-key", access: .members, "Stores a workspace's Apollo key. For admins.",
-                body: Self.keyBody(withWorkspace: false), answers: [Answer("It is stored.", Self.stored)],
-                refusals: [.forbidden, .notFound], handler: set),
+                parameters: [.idempotencyKey], body: Self.keyBody(withWorkspace: false),
+                answers: [Answer("It is stored.", Self.stored)], refusals: [.forbidden, .notFound],
+                audit: ["settings.change", "settings.add"], handler: set),
             Route(
                 .delete, own + "/apollo-key", access: .members, "Removes a workspace's Apollo key. For admins.",
-                answers: [Answer("It is gone.", Self.stored)], refusals: [.forbidden, .notFound], handler: remove),
+                parameters: [.reason], answers: [Answer("It is gone.", Self.stored)],
+                refusals: [.forbidden, .notFound], audit: ["settings.change"], handler: remove),
             Route(
                 .post, own + "/apollo-key/rotate", access: .members,
                 "Encrypts the stored key anew with the current encryption key. For admins.",
+                parameters: [.idempotencyKey], body: .reasonAlone, isBodyRequired: false,
                 answers: [
                     Answer(
                         "Done.",
                         Schema(.object([.init("rotated", Schema(.boolean), isRequired: true)], isOpen: true)))
-                ], refusals: [.forbidden, .notFound, .conflict], handler: rotate),
+                ], refusals: [.forbidden, .notFound, .conflict], audit: ["settings.rotate_key"], handler: rotate),
             Route(
                 .post, own + "/test-apollo-connection", access: .members,
                 "Asks Apollo whether it accepts the stored key. For admins.",
@@ -67,16 +70,16 @@ struct WorkspaceRoutes: Sendable {
             Route(
                 .patch, form, access: .members, "Changes the settings of a workspace. For admins.",
                 body: Self.change(withWorkspace: true), answers: [Answer("The settings.", Self.settings)],
-                refusals: [.forbidden, .notFound], handler: change),
+                refusals: [.forbidden, .notFound], audit: ["settings.change", "settings.add"], handler: change),
             Route(
                 .post, form + "/apollo-key", access: .members, "Stores a workspace's Apollo key. For admins.",
-                body: Self.keyBody(withWorkspace: true), answers: [Answer("It is stored.", Self.stored)],
-                refusals: [.forbidden, .notFound], handler: set),
+                parameters: [.idempotencyKey], body: Self.keyBody(withWorkspace: true),
+                answers: [Answer("It is stored.", Self.stored)], refusals: [.forbidden, .notFound],
+                audit: ["settings.change", "settings.add"], handler: set),
             Route(
                 .delete, form + "/apollo-key", access: .members, "Removes a workspace's Apollo key. For admins.",
-                parameters: [inQuery], answers: [Answer("It is gone.", Self.stored)],
-                refusals: [.forbidden, .notFound],
-                handler: remove),
+                parameters: [inQuery, .reason], answers: [Answer("It is gone.", Self.stored)],
+                refusals: [.forbidden, .notFound], audit: ["settings.change"], handler: remove),
             Route(
                 .post, form + "/test-apollo", access: .members,
                 "Asks Apollo whether it accepts the stored key. For admins.",
@@ -95,14 +98,14 @@ struct WorkspaceRoutes: Sendable {
         Schema(
             .object(
                 (withWorkspace ? [.init("workspace_id", Schema(.uuid), isRequired: true)] : [])
-                    + [.init("apollo_auto_enrich", Schema(.boolean), isRequired: true)], isOpen: false))
+                    + [.init("apollo_auto_enrich", Schema(.boolean), isRequired: true), .reason], isOpen: false))
     }
 
     private static func keyBody(withWorkspace: Bool) -> Schema {
         Schema(
             .object(
                 (withWorkspace ? [.init("workspace_id", Schema(.uuid), isRequired: true)] : [])
-                    + [.init("api_key", apiKey, isRequired: true)], isOpen: false))
+                    + [.init("api_key", apiKey, isRequired: true), .reason], isOpen: false))
     }
 
     private static let apiKey = Schema(
@@ -219,7 +222,6 @@ struct WorkspaceRoutes: Sendable {
     private func change(_ request: APIRequest) async throws -> Response {
         let workspace = try Self.workspace(request)
         let isOn = request.document?["apollo_auto_enrich"] == true
-        let requester = APIDatabase.requester(request.caller)
         return try await database.change(request, of: "settings") { connection in
             try Self.require(workspace, isAdmin: true, request.caller, connection)
             try connection.execute(
@@ -228,22 +230,8 @@ struct WorkspaceRoutes: Sendable {
                 INSERT INTO public.workspace_settings (workspace_id, apollo_auto_enrich) VALUES (\(workspace), \(isOn))
                 ON CONFLICT (workspace_id) DO UPDATE SET apollo_auto_enrich = \(isOn), updated_at = now()
                 """)
-            try Self.audit("settings.change", workspace, requester, connection)
             return Reply(try Self.settings(of: workspace, connection))
         }
-    }
-
-    private static func audit(
-        _ action: String, _ workspace: UUID, _ requester: Requester, _ connection: isolated Connection
-    ) throws {
-        // For members a trigger does this.
-        guard requester.actor.hasPrefix("operator:") else { return }
-        try connection.execute(
-            """
-            /* jobworker:api.audit */
-            INSERT INTO public.job_audit (workspace_id, actor, via, action, subject)
-            VALUES (\(workspace), \(requester.actor), \(requester.via.rawValue), \(action), \(workspace.text))
-            """)
     }
 
     // MARK: Key
@@ -275,46 +263,48 @@ struct WorkspaceRoutes: Sendable {
     }
 
     private func set(_ request: APIRequest) async throws -> Response {
-        let workspace = try Self.workspace(request)
         guard let key = request.document?["api_key"]?.string.flatMap({ APIKey($0) }) else {
             throw APIError.invalidParameter("api_key", "is missing")
         }
+        let workspace = try Self.workspace(request)
         let sealed: String
         do throws(KeyVaultError) {
             sealed = try vault.seal(key, workspace: workspace)
         } catch {
             throw APIError(.serviceUnavailable, code: "encryption_not_configured", "\(error)".asSentence)
         }
-        try await write(sealed, hint: key.lastFour, of: workspace, request)
-        return Reply(Self.status(true, hint: key.lastFour, isDone: true).text).response
+        return try await write(
+            sealed, hint: key.lastFour, of: workspace, standIn: vault.fingerprint(of: key, workspace: workspace),
+            request)
     }
 
     private func remove(_ request: APIRequest) async throws -> Response {
         try await write(nil, hint: nil, of: try Self.workspace(request), request)
-        return Reply(Self.status(false, hint: nil, isDone: true).text).response
     }
 
-    /// - Parameter sealed: `nil` removes the key; new accounts and contacts are no longer enriched by themselves then.
-    private func write(_ sealed: String?, hint: String?, of workspace: UUID, _ request: APIRequest) async throws {
-        let requester = APIDatabase.requester(request.caller)
-        try await database.translated {
-            try await database.changing(as: request.caller).transaction { connection in
-                try Self.require(workspace, isAdmin: true, request.caller, connection)
-                try connection.execute(
-                    """
-                    /* jobworker:api.workspaces.set_key */
-                    INSERT INTO public.workspace_settings (workspace_id, apollo_api_key_encrypted, apollo_api_key_hint)
-                    VALUES (\(workspace), \(sealed), \(hint))
-                    ON CONFLICT (workspace_id) DO UPDATE
-                    SET apollo_api_key_encrypted = \(sealed), apollo_api_key_hint = \(hint),
-                        apollo_auto_enrich = CASE WHEN \(sealed) IS NULL THEN false
-                                                  ELSE public.workspace_settings.apollo_auto_enrich END,
-                        updated_at = now()
-                    """)
-                try Self.audit("settings.change", workspace, requester, connection)
-            }
+    /// - Parameters:
+    ///   - sealed: `nil` removes the key; new accounts and contacts are no longer enriched by themselves then.
+    ///   - standIn: What is remembered of the request in place of its body.
+    private func write(
+        _ sealed: String?, hint: String?, of workspace: UUID, standIn: String? = nil, _ request: APIRequest
+    ) async throws -> Response {
+        let response = try await database.change(request, of: "settings.key", standIn: standIn) { connection in
+            try Self.require(workspace, isAdmin: true, request.caller, connection)
+            try connection.execute(
+                """
+                /* jobworker:api.workspaces.set_key */
+                INSERT INTO public.workspace_settings (workspace_id, apollo_api_key_encrypted, apollo_api_key_hint)
+                VALUES (\(workspace), \(sealed), \(hint))
+                ON CONFLICT (workspace_id) DO UPDATE
+                SET apollo_api_key_encrypted = \(sealed), apollo_api_key_hint = \(hint),
+                    apollo_auto_enrich = CASE WHEN \(sealed) IS NULL THEN false
+                                              ELSE public.workspace_settings.apollo_auto_enrich END,
+                    updated_at = now()
+                """)
+            return Reply(Self.status(sealed != nil, hint: hint, isDone: true).text)
         }
         try await database.translated { try await keys.forgetRefusals(workspace: workspace) }
+        return response
     }
 
     /// Whether the caller rules there.
@@ -327,15 +317,17 @@ struct WorkspaceRoutes: Sendable {
     private func rotate(_ request: APIRequest) async throws -> Response {
         let workspace = try Self.workspace(request)
         try await requireAdmin(of: workspace, request)
-        let isRotated: Bool
         do {
-            isRotated = try await database.translated { try await keys.rotate(workspace: workspace) }
+            // No member may read what is stored.
+            return try await database.change(request, of: "settings.rotate_key", asProgram: true) { connection in
+                let isRotated = try keys.rotate(workspace: workspace, connection)
+                return Reply(#"{"rotated":\#(isRotated)}"#)
+            }
         } catch let error as KeyVaultError {
             throw error == .noKeys
                 ? APIError(.serviceUnavailable, code: "encryption_not_configured", "\(error)".asSentence)
                 : APIError(.conflict, code: "key_unreadable", "The stored key can't be decrypted: enter it again.")
         }
-        return Reply(#"{"rotated":\#(isRotated)}"#).response
     }
 
     private func test(_ request: APIRequest) async throws -> Response {

@@ -24,12 +24,10 @@ package struct ApolloKeyEntry: Sendable {
                 .usage, "what was given is no API key: 1 to 512 printable ASCII characters without blanks are expected")
         }
         do {
-            try await keys.set(workspace: workspace, key: key)
+            try await keys.set(workspace: workspace, key: key, by: session.requester)
         } catch let error as PostgresError {
             guard error.sqlState == "23503" else { throw error }
             throw Complaint(.notFound, "there is no workspace \(workspace.text)")
         }
-        try await session.store.audit(
-            "settings.change", subject: workspace.text, workspaceID: workspace, by: session.requester)
     }
 }

@@ -12,8 +12,13 @@ package struct Enqueuing {
     }
 
     private let store: JobStore
+    private let requester: Requester?
 
-    package init(_ store: JobStore) { self.store = store }
+    /// - Parameter requester: On whose behalf; `nil` leaves no audit.
+    package init(_ store: JobStore, by requester: Requester? = nil) {
+        self.store = store
+        self.requester = requester
+    }
 
     /// Adds them, all or none. Tries again where it is unknown whether it did: the ids make that safe.
     /// - Throws: `Complaint` where a workspace or user is missing; `PostgresError`.
@@ -26,7 +31,7 @@ package struct Enqueuing {
         var isUnknown = false
         for _ in 0..<20 {
             do throws(PostgresError) {
-                return try await store.enqueue(jobs)
+                return try await store.enqueue(jobs, by: requester)
             } catch {
                 if error.sqlState == "23503" { throw missing(error, jobs) }
                 // Once it is unknown, a server that is away is worth waiting for.
@@ -35,7 +40,7 @@ package struct Enqueuing {
             }
             try await Task.sleep(for: .milliseconds(500))
         }
-        return try await store.enqueue(jobs)
+        return try await store.enqueue(jobs, by: requester)
     }
 
     /// Adds the jobs of a file in batches.

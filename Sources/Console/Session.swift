@@ -1,4 +1,5 @@
 import Doctor
+package import Explanation
 package import Enrichment
 package import FoundationEssentials
 import HTTPClient
@@ -14,15 +15,16 @@ package struct Session: Sendable {
     package let requester: Requester
 
     /// Reads the settings; connects when something is first asked for.
+    /// - Parameter reason: Why the person changes something; kept in the audit.
     /// - Throws: All mistakes in the settings at once.
-    package init(_ sources: Sources) throws(SettingsReport) {
+    package init(_ sources: Sources, reason: String? = nil) throws(SettingsReport) {
         configuration = try Configuration.load(sources)
         // One for the command, one for what it follows meanwhile.
         pool = ConnectionPool(
             ConnectionSettings(connectionString: configuration.databaseURL, applicationName: "jobworker command"),
             limit: 2)
         store = JobStore(pool: pool)
-        requester = Requester(actor: "operator:\(UnixUser.name)", via: .cli)
+        requester = Requester(actor: "operator:\(UnixUser.name)", via: .cli, reason: reason)
     }
 
     /// The workspaces' Apollo keys.
@@ -39,6 +41,14 @@ package struct Session: Sendable {
         return StatisticsView(
             statistics, queues: try await store.queues(),
             unserved: try await store.unservedTypes(silence: configuration.workerSilence))
+    }
+
+    /// Why a job is where it is; `nil` where there is none.
+    package func explanation(of job: UUID) async throws -> Explanation? {
+        let reader = FactReader(
+            for: .operators, silence: configuration.workerSilence, staleAfter: configuration[Catalog.staleAfter],
+            usualTimeout: configuration[Catalog.jobTimeout])
+        return try await pool.transaction { connection in try reader.facts(of: job, connection) }.map(Explanation.init)
     }
 
     /// Of `MIGRATE_DATABASE_URL`, else of `DATABASE_URL`.

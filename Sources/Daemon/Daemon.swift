@@ -223,8 +223,9 @@ public struct Daemon: Sendable {
         return APIParts(
             database: database, hub: hub,
             surface: HTTPSurface(
-                database: database, hub: hub, silence: configuration[Catalog.staleAfter], vault: vault, client: client,
-                apolloBaseURL: configuration[Catalog.apolloBaseURL]))
+                database: database, hub: hub, silence: configuration[Catalog.staleAfter],
+                staleAfter: configuration[Catalog.staleAfter], jobTimeout: configuration[Catalog.jobTimeout],
+                vault: vault, client: client, apolloBaseURL: configuration[Catalog.apolloBaseURL]))
     }
 
     private func vault() throws -> KeyVault {

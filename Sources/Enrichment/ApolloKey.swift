@@ -1,6 +1,6 @@
 public import FoundationEssentials
 public import HTTPClient
-import JobWorker
+package import JobWorker
 public import Postgres
 
 /// The Apollo key of a workspace, as its admins see it: set, tested, removed, never read back.
@@ -38,16 +38,24 @@ public struct ApolloKey: Sendable {
     /// Encrypts and stores the key, in place of an earlier one, and lifts what was remembered of that.
     /// - Throws: `KeyVaultError.noKeys`, `PostgresError`.
     public func set(workspace: UUID, key: APIKey) async throws {
+        try await set(workspace: workspace, key: key, by: nil)
+    }
+
+    /// - Parameter requester: On whose behalf; `nil` for the program's own, which leaves no audit.
+    package func set(workspace: UUID, key: APIKey, by requester: Requester?) async throws {
         let sealed = try vault.seal(key, workspace: workspace)
-        try await pool.query(
-            """
-            /* jobworker:enrichment.set_key */
-            INSERT INTO public.workspace_settings (workspace_id, apollo_api_key_encrypted, apollo_api_key_hint)
-            VALUES (\(workspace), \(sealed), \(key.lastFour))
-            ON CONFLICT (workspace_id) DO UPDATE
-            SET apollo_api_key_encrypted = excluded.apollo_api_key_encrypted,
-                apollo_api_key_hint = excluded.apollo_api_key_hint, updated_at = now()
-            """)
+        try await pool.transaction { connection in
+            if let requester { try connection.execute(requester.statement) }
+            try connection.execute(
+                """
+                /* jobworker:enrichment.set_key */
+                INSERT INTO public.workspace_settings (workspace_id, apollo_api_key_encrypted, apollo_api_key_hint)
+                VALUES (\(workspace), \(sealed), \(key.lastFour))
+                ON CONFLICT (workspace_id) DO UPDATE
+                SET apollo_api_key_encrypted = excluded.apollo_api_key_encrypted,
+                    apollo_api_key_hint = excluded.apollo_api_key_hint, updated_at = now()
+                """)
+        }
         try await RefusalMemory(pool: pool).forget(workspace: workspace)
     }
 
@@ -113,24 +121,36 @@ public struct ApolloKey: Sendable {
     /// - Returns: Whether that was needed and is done; a key that was set meanwhile stays.
     /// - Throws: `KeyVaultError`, `PostgresError`.
     public func rotate(workspace: UUID) async throws -> Bool {
+        try await pool.transaction { connection in try rotate(workspace: workspace, connection) }
+    }
+
+    /// The same within a transaction; it stands in the audit if that speaks for somebody.
+    package func rotate(workspace: UUID, _ connection: isolated Connection) throws -> Bool {
         guard let current = vault.currentKeyID else { throw KeyVaultError.noKeys }
-        guard let stored = try await storedKey(workspace), !stored.hasPrefix("v1:\(current):") else { return false }
+        let rows = try connection.execute(Self.stored(of: workspace))
+        guard let stored: String = try rows.first?.decodeIfPresent("apollo_api_key_encrypted"), !stored.isEmpty,
+            !stored.hasPrefix("v1:\(current):")
+        else { return false }
         let sealed = try vault.seal(try vault.open(stored, workspace: workspace).key, workspace: workspace)
-        let rows = try await pool.query(
+        try KeyRotation.nameAction(connection)
+        return try connection.execute(
             """
             /* jobworker:enrichment.rotate_key */
             UPDATE public.workspace_settings SET apollo_api_key_encrypted = \(sealed)
             WHERE workspace_id = \(workspace) AND apollo_api_key_encrypted = \(stored)
-            """)
-        return rows.affected > 0
+            """
+        ).affected > 0
+    }
+
+    private static func stored(of workspace: UUID) -> Statement {
+        """
+        /* jobworker:enrichment.stored_key */
+        SELECT apollo_api_key_encrypted FROM public.workspace_settings WHERE workspace_id = \(workspace)
+        """
     }
 
     private func storedKey(_ workspace: UUID) async throws(PostgresError) -> String? {
-        let rows = try await pool.query(
-            """
-            /* jobworker:enrichment.stored_key */
-            SELECT apollo_api_key_encrypted FROM public.workspace_settings WHERE workspace_id = \(workspace)
-            """)
+        let rows = try await pool.query(Self.stored(of: workspace))
         let stored: String? = try rows.first?.decodeIfPresent("apollo_api_key_encrypted")
         return stored?.isEmpty == false ? stored : nil
     }

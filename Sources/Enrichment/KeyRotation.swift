@@ -1,4 +1,5 @@
 public import FoundationEssentials
+package import JobWorker
 public import Postgres
 
 /// Encrypts the stored keys of all workspaces anew with the vault's first key.
@@ -7,6 +8,8 @@ public import Postgres
 /// done, and the next run goes on with the rest. A key that is set meanwhile wins.
 public struct KeyRotation: Sendable {
     public struct Report: Sendable, Hashable {
+        /// Stored keys that were under another encryption key, or none, when this run began.
+        public fileprivate(set) var found = 0
         /// Stored anew by this run.
         public fileprivate(set) var rotated = 0
         /// Replaced or removed by somebody while this run looked at them; nothing to do.
@@ -14,6 +17,9 @@ public struct KeyRotation: Sendable {
         /// Workspaces whose key can't be decrypted: it must be entered again, or the encryption key that is missing
         /// added.
         public fileprivate(set) var unreadable: [UUID] = []
+
+        /// Looked at so far.
+        public var done: Int { rotated + changedMeanwhile + unreadable.count }
     }
 
     /// How the stored keys are protected now.
@@ -29,20 +35,36 @@ public struct KeyRotation: Sendable {
     private let pool: ConnectionPool
     private let vault: KeyVault
     private let batchSize: Int
+    private let requester: Requester?
 
     public init(pool: ConnectionPool, vault: KeyVault, batchSize: Int = 200) {
+        self.init(pool: pool, vault: vault, batchSize: batchSize, requester: nil)
+    }
+
+    /// - Parameter requester: On whose behalf; each key that is stored anew stands in the audit. `nil` leaves none.
+    package init(pool: ConnectionPool, vault: KeyVault, batchSize: Int = 200, requester: Requester?) {
         precondition(batchSize >= 1, "a batch holds at least one key")
         self.pool = pool
         self.vault = vault
         self.batchSize = batchSize
+        self.requester = requester
+    }
+
+    /// What is changed from here on in this transaction stands in the audit as rotated, if it stands there at all.
+    static func nameAction(_ connection: isolated Connection) throws {
+        try connection.execute(
+            """
+            /* jobworker:enrichment.rotation */ SELECT set_config('jobworker.action', 'settings.rotate_key', true)
+            """)
     }
 
     /// Rotates until nothing is left that could be.
-    /// - Parameter progress: Called after each batch.
-    /// - Throws: `KeyVaultError.noKeys`, `PostgresError`, `CancellationError`.
-    public func run(progress: @Sendable (Report) -> Void = { _ in }) async throws -> Report {
+    /// - Parameter progress: Called after each batch; what it is told of is stored.
+    /// - Throws: `KeyVaultError.noKeys`, `PostgresError`, `CancellationError` between two batches.
+    public func run(progress: (Report) -> Void = { _ in }) async throws -> Report {
         guard let current = vault.currentKeyID else { throw KeyVaultError.noKeys }
         var report = Report()
+        report.found = try await count(butNotUnder: "v1:\(current):")
         var last: UUID?
         while true {
             try Task.checkCancellation()
@@ -75,6 +97,17 @@ public struct KeyRotation: Sendable {
                 }
             }
         }
+    }
+
+    private func count(butNotUnder prefix: String) async throws(PostgresError) -> Int {
+        let rows = try await pool.query(
+            """
+            /* jobworker:enrichment.count_keys */
+            SELECT count(*) AS count FROM public.workspace_settings
+            WHERE apollo_api_key_encrypted <> '' AND NOT starts_with(apollo_api_key_encrypted, \(prefix))
+              AND workspace_id IS NOT NULL
+            """)
+        return try rows.first?.decode("count") ?? 0
     }
 
     private struct Entry {
@@ -116,17 +149,23 @@ public struct KeyRotation: Sendable {
             }
         }
         guard !workspaces.isEmpty else { return }
-        // Only where the old value is still there: who sets a key meanwhile wins.
-        let rows = try await pool.query(
-            """
-            /* jobworker:enrichment.rotate_keys */
-            UPDATE public.workspace_settings AS settings
-            SET apollo_api_key_encrypted = rotated.new
-            FROM unnest(\(workspaces), \(old), \(new)) AS rotated (workspace_id, old, new)
-            WHERE settings.workspace_id = rotated.workspace_id
-              AND settings.apollo_api_key_encrypted = rotated.old
-            """)
-        report.rotated += rows.affected
-        report.changedMeanwhile += workspaces.count - rows.affected
+        let (requester, ids, before, after) = (requester, workspaces, old, new)
+        let count = try await pool.transaction { connection in
+            if let requester { try connection.execute(requester.statement) }
+            try Self.nameAction(connection)
+            // Only where the old value is still there: who sets a key meanwhile wins.
+            return try connection.execute(
+                """
+                /* jobworker:enrichment.rotate_keys */
+                UPDATE public.workspace_settings AS settings
+                SET apollo_api_key_encrypted = rotated.new
+                FROM unnest(\(ids), \(before), \(after)) AS rotated (workspace_id, old, new)
+                WHERE settings.workspace_id = rotated.workspace_id
+                  AND settings.apollo_api_key_encrypted = rotated.old
+                """
+            ).affected
+        }
+        report.rotated += count
+        report.changedMeanwhile += workspaces.count - count
     }
 }

@@ -104,6 +104,16 @@ public struct KeyVault: Sendable {
         }
     }
 
+    /// Tells one key of a workspace from another, to whoever has the vault's keys alone.
+    /// - Returns: Not empty; always the same while the current key is.
+    public func fingerprint(of key: APIKey, workspace: UUID) -> String {
+        guard let current = keys.first else { return "none" }
+        var code = HMAC<SHA256>(key: current.key)
+        code.update(data: KeyVault.authenticated("fingerprint", workspace))
+        key.withBytes { code.update(data: $0) }
+        return code.finalize().map { String($0, radix: 16) }.joined(separator: ":")
+    }
+
     private static func authenticated(_ keyID: String, _ workspace: UUID) -> Data {
         Data("apollo_api_key\(keyID)\(workspace.uuidString.lowercased())".utf8)
     }

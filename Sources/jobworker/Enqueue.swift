@@ -100,7 +100,8 @@ struct Enqueue: AsyncParsableCommand {
     @MainActor private func add(_ job: NewJob) async throws {
         let session = try common.session()
         let printer = common.printer
-        guard let enqueued = try await Enqueuing(session.store).add([job], after: delay).first else { return }
+        guard let enqueued = try await Enqueuing(session.store, by: session.requester).add([job], after: delay).first
+        else { return }
         if enqueued.isDuplicate { printer.remark("A job with this unique key is there already.") }
         guard wait else { return printer.show(EnqueuedView(enqueued)) }
         if !common.json { printer.show(EnqueuedView(enqueued)) }
@@ -119,7 +120,7 @@ struct Enqueue: AsyncParsableCommand {
     @MainActor private func add(_ file: JobFile) async throws {
         let session = try common.session()
         let printer = common.printer
-        let tally = try await Enqueuing(session.store).add(file, after: delay) { jobs in
+        let tally = try await Enqueuing(session.store, by: session.requester).add(file, after: delay) { jobs in
             if common.json {
                 jobs.forEach { printer.stream(EnqueuedView($0)) }
             } else {

@@ -79,6 +79,9 @@ package struct OpenAPIDocument: Sendable {
                     ]))
         }
         members.append(.init("responses", .object(responses(route))))
+        if !route.audit.isEmpty {
+            members.append(.init("x-audit-actions", .array(route.audit.map { .string($0) })))
+        }
         members.append(.init("security", route.access == .anyone ? [] : [["bearer": []]]))
         return .object(members)
     }

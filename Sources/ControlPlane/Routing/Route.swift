@@ -21,6 +21,8 @@ package struct Route: Sendable {
     package let answers: [Answer]
     /// What it may be refused with besides what follows from the rest: a missing job, a state that doesn't allow it.
     package let refusals: [HTTPResponse.Status]
+    /// The actions that `job_audit` tells of it, as `job.cancel`; none where it changes nothing.
+    package let audit: [String]
     package let handler: Handler
 
     /// - Parameters:
@@ -30,7 +32,7 @@ package struct Route: Sendable {
     package init(
         _ method: HTTPRequest.Method, _ path: String, access: Access, _ summary: String, details: String? = nil,
         parameters: [Parameter] = [], body: Schema? = nil, isBodyRequired: Bool = true, answers: [Answer] = [],
-        refusals: [HTTPResponse.Status] = [], handler: @escaping Handler
+        refusals: [HTTPResponse.Status] = [], audit: [String] = [], handler: @escaping Handler
     ) {
         self.method = method
         self.path = PathTemplate(path)
@@ -46,6 +48,7 @@ package struct Route: Sendable {
         self.isBodyRequired = isBodyRequired
         self.answers = answers
         self.refusals = refusals
+        self.audit = audit
         self.handler = handler
     }
 }

@@ -36,6 +36,11 @@ public struct JobFailure: Error, Sendable {
     }
 }
 
+extension JobFailure {
+    /// How the message of an attempt begins that ran too long.
+    package static let timeoutStart = "Timed out:"
+}
+
 extension JobFailure: CustomStringConvertible {
     public var description: String { message }
 }

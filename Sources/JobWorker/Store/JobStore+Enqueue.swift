@@ -6,10 +6,12 @@ extension JobStore {
     ///
     /// May be repeated after `.connectionLost`: the ids are the caller's, one that is there already is
     /// left as it is. Relies on `jobs_pkey` and `jobs_unique_key`.
+    /// - Parameter requester: The person on whose behalf; it stands in the audit. `nil` for a program.
     /// - Returns: One entry for each job, in the order given.
-    package func enqueue(_ jobs: [NewJob]) async throws(PostgresError) -> [EnqueuedJob] {
+    package func enqueue(_ jobs: [NewJob], by requester: Requester? = nil) async throws(PostgresError) -> [EnqueuedJob]
+    {
         guard !jobs.isEmpty else { return [] }
-        var known = try await insert(jobs)
+        var known = try await insert(jobs, requester)
         // A unique key's holder may have ended between the insert and the look-up: then try again.
         for _ in 0..<5 {
             let missing = jobs.filter { known[$0.id] == nil }
@@ -17,7 +19,7 @@ extension JobStore {
             let holders = try await holders(of: missing)
             known.merge(holders) { first, _ in first }
             let unresolved = missing.filter { known[$0.id] == nil }
-            if !unresolved.isEmpty { known.merge(try await insert(unresolved)) { first, _ in first } }
+            if !unresolved.isEmpty { known.merge(try await insert(unresolved, requester)) { first, _ in first } }
         }
         var enqueued: [EnqueuedJob] = []
         for job in jobs {
@@ -31,9 +33,8 @@ extension JobStore {
         return enqueued
     }
 
-    private func insert(_ jobs: [NewJob]) async throws(PostgresError) -> [UUID: EnqueuedJob] {
-        let rows = try await pool.query(
-            """
+    private func insert(_ jobs: [NewJob], _ requester: Requester?) async throws(PostgresError) -> [UUID: EnqueuedJob] {
+        let insertion: Statement = """
             /* jobworker:enqueue */
             INSERT INTO public.jobs (id, workspace_id, job_type, job_queue, payload, priority, scheduled_for,
                                      max_attempts, timeout_seconds, unique_key, created_by)
@@ -45,7 +46,9 @@ extension JobStore {
                 \(NullableArray(jobs.map(\.uniqueKey))), \(NullableArray(jobs.map(\.createdBy))))
             ON CONFLICT DO NOTHING
             RETURNING id
-            """)
+            """
+        let speaking = requester.map { self.pool.beginning(with: [$0.statement]) } ?? pool
+        let rows = try await speaking.query(insertion)
         var added: [UUID: EnqueuedJob] = [:]
         for row in rows {
             let id = try row.decode("id", as: UUID.self)

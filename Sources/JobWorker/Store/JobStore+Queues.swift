@@ -21,27 +21,41 @@ extension JobStore {
     /// Every queue that is known, or in which something waits or runs, by name. Relies on `jobs_due` and
     /// `jobs_processing`. Jobs without a workspace are left out: they never run.
     package func queues() async throws(PostgresError) -> [QueueStatus] {
-        let rows = try await pool.query(
-            """
+        try Self.queues(in: try await pool.query(Self.queuesStatement(of: nil)))
+    }
+
+    /// One of them, within a transaction; `nil` where nothing is known of it.
+    package static func queue(_ name: String, _ connection: isolated Connection) throws(PostgresError) -> QueueStatus? {
+        try queues(in: try connection.execute(queuesStatement(of: name))).first
+    }
+
+    /// - Parameter name: `nil` for all.
+    private static func queuesStatement(of name: String?) -> Statement {
+        let own: Fragment = name.map { "AND coalesce(job_queue, 'default') = \($0)" } ?? ""
+        return """
             /* jobworker:queues */
             WITH waiting AS (
                 SELECT coalesce(job_queue, 'default') AS name, count(*) AS depth,
                        count(*) FILTER (WHERE due_at <= clock_timestamp()) AS due,
                        min(due_at) FILTER (WHERE due_at <= clock_timestamp()) AS oldest_due_at
                 FROM (SELECT job_queue, greatest(created_at, scheduled_for, next_retry_at) AS due_at
-                      FROM public.jobs WHERE status = 'pending' AND workspace_id IS NOT NULL) AS pending
+                      FROM public.jobs WHERE status = 'pending' AND workspace_id IS NOT NULL \(own)) AS pending
                 GROUP BY 1
             ),
             running AS (
                 SELECT coalesce(job_queue, 'default') AS name, count(*) AS processing
-                FROM public.jobs WHERE status = 'processing' AND workspace_id IS NOT NULL
+                FROM public.jobs WHERE status = 'processing' AND workspace_id IS NOT NULL \(own)
                 GROUP BY 1
             )
             SELECT name, coalesce(depth, 0) AS depth, coalesce(due, 0) AS due, oldest_due_at,
                    coalesce(processing, 0) AS processing, paused_at, paused_by, max_running, clock_timestamp() AS as_of
             FROM waiting FULL JOIN running USING (name) FULL JOIN public.job_queues USING (name)
+            WHERE \(name) IS NULL OR name = \(name)
             ORDER BY name
-            """)
+            """
+    }
+
+    private static func queues(in rows: Rows) throws(PostgresError) -> [QueueStatus] {
         var queues: [QueueStatus] = []
         for row in rows {
             queues.append(

@@ -50,7 +50,8 @@ extension Outcome {
         case (.timedOut, _):
             let limit = (claimed.job.timeout ?? timeLimit).inWords
             self = .settled(
-                settlement(.retryable("Timed out: attempt \(claimed.job.attempt) ran longer than \(limit)")))
+                settlement(
+                    .retryable("\(JobFailure.timeoutStart) attempt \(claimed.job.attempt) ran longer than \(limit)")))
         case (nil, .threw(let error)):
             let report = FailureReport(error)
             self = .settled(settlement(report.failure, causes: report.causes))

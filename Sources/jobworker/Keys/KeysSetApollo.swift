@@ -15,10 +15,12 @@ struct KeysSetApollo: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Read the key from this file.", valueName: "file"))
     var file: String?
 
+    @OptionGroup var why: ReasonOptions
+
     @OptionGroup var common: CommonOptions
 
     @MainActor func run() async throws {
-        let session = try common.session()
+        let session = try common.session(reason: why.reason)
         let entry = try ApolloKeyEntry(session)
         let text = try TextArgument.secret(file: file, question: "Apollo key (not shown): ")
         try await entry.set(text, workspace: workspace)

@@ -13,6 +13,8 @@ struct ChangeOptions: ParsableArguments {
     @Flag(help: "Don't ask before changing all jobs that the options mean.")
     var yes = false
 
+    @OptionGroup var why: ReasonOptions
+
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
@@ -22,7 +24,7 @@ struct ChangeOptions: ParsableArguments {
     }
 
     @MainActor func run(_ action: JobChanging.Action) async throws {
-        let changing = JobChanging(action, try common.session(), common.printer)
+        let changing = JobChanging(action, try common.session(reason: why.reason), common.printer)
         if ids.isEmpty {
             try await changing.run(filter.filter, isConfirmed: yes)
         } else {

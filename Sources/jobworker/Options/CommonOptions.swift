@@ -14,5 +14,6 @@ struct CommonOptions: ParsableArguments {
 
     @MainActor var printer: Printer { Printer(isJSON: json) }
 
-    func session() throws -> Session { try Session(sources) }
+    /// - Parameter reason: Why something is changed.
+    func session(reason: String? = nil) throws -> Session { try Session(sources, reason: reason) }
 }

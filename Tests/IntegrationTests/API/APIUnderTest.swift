@@ -109,7 +109,8 @@ func withAPI<Result: Sendable>(
     let client = Client()
     let vault = try KeyVault(parsing: KeyVault.generateKey(id: "k1"))
     let routes = HTTPSurface(
-        database: api, hub: hub, silence: .seconds(120), vault: vault, client: client, apolloBaseURL: apolloBaseURL
+        database: api, hub: hub, silence: .seconds(120), staleAfter: .seconds(120), jobTimeout: .seconds(900),
+        vault: vault, client: client, apolloBaseURL: apolloBaseURL
     ).routes
     let key = Array(APIUnderTest.secret.utf8).withUnsafeBytes { VerificationKey(secret: $0) }
     let digest = Array(APIUnderTest.operatorToken.utf8).withUnsafeBytes { OperatorDigest(name: "test", token: $0) }

@@ -147,6 +147,41 @@ import Testing
         try await expectRotated(stock)
     }
 
+    @Test func `at any moment of a rotation that is stopped again and again every key can be read`() async throws {
+        let stock = try await makeStock()
+        // A worker that knows both keys, as all of them do by then.
+        let reader = ApolloKey(
+            pool: database.workerPool, client: EnrichmentScene.client, vault: stock.vault)
+        let rotation = KeyRotation(pool: database.workerPool, vault: stock.vault, batchSize: 1)
+        let done = Counter<String>()
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for workspace in stock.keys.keys {
+                group.addTask {
+                    var looks = 0
+                    repeat {
+                        let status = try await reader.status(workspace: workspace)
+                        #expect(status.problem == nil && status.lastFour?.isEmpty == false)
+                        looks += 1
+                    } while done["rotation"] == 0
+                    return looks
+                }
+            }
+            for number in 1...6 {
+                // Each run is stopped after the first key that it stored.
+                let run = Task {
+                    try await rotation.run { report in
+                        if report.rotated > 0 { withUnsafeCurrentTask { $0?.cancel() } }
+                    }
+                }
+                _ = await run.result
+                #expect(try await rotation.survey().encrypted["new"] == number)
+            }
+            done.add("rotation")
+            for try await looks in group { #expect(looks > 0) }
+        }
+        try await expectRotated(stock)
+    }
+
     @Test func `a key that is set during the rotation wins`() async throws {
         var stock = try await makeStock()
         let rotation = KeyRotation(pool: database.workerPool, vault: stock.vault)

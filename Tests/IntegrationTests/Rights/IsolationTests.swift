@@ -174,7 +174,8 @@ import Testing
             "INSERT INTO public.job_logs (job_id, log_level, message) VALUES (\(id), 'info', 'forged')",
             "INSERT INTO public.job_audit (workspace_id, actor, action) VALUES (\(tenants.mine), 'x', 'x')",
             "UPDATE public.job_workers SET stopped_at = now()", "DELETE FROM public.job_logs", "TRUNCATE public.jobs",
-            "SELECT jobworker.record_job_change(jobs, 'failed') FROM public.jobs",
+            "SELECT jobworker.record_job_change(jobs, jobs) FROM public.jobs",
+            "SELECT jobworker.audit('job.cancel', 'forged', \(tenants.mine), \(id), '{}', '{}')",
             "SELECT nextval('jobworker.lease_tokens')",
         ] {
             #expect(try await tenants.attempt(statement, as: tenants.owner) == .refused("42501"), "\(statement.sql)")

@@ -1,3 +1,4 @@
+import Explanation
 import FoundationEssentials
 import JobWorker
 import Postgres
@@ -110,6 +111,22 @@ import Testing
             // By the ids, or by way of the few jobs that run.
             let indexes = Set(plans["jobworker:\(name)"]?.compactMap(\.index).filter { $0.hasPrefix("jobs_") } ?? [])
             #expect(!indexes.isEmpty && indexes.isSubset(of: ["jobs_pkey", "jobs_processing"]), "\(name)")
+        }
+    }
+
+    @Test func `an explanation reads a few rows, whatever the table holds`() async throws {
+        try await fillTable()
+        let id = try await database.insertJob()
+        let reader = FactReader(
+            for: .operators, silence: .seconds(60), staleAfter: .seconds(60), usualTimeout: .seconds(60))
+        let plans = try await plans { store in
+            // Outside of a transaction, where statements are prepared.
+            _ = try await store.pool.withConnection { connection in try await reader.facts(of: id, connection) }
+        }
+        let ahead = try #require(plans["jobworker:why.ahead"])
+        #expect(ahead.contains { $0.index == "jobs_due" })
+        for (name, scans) in plans {
+            #expect(!scans.contains { $0.kind == "Seq Scan" && $0.relation == "jobs" }, "\(name)")
         }
     }
 
