@@ -95,6 +95,7 @@ let package = Package(
                 .embedInCode("0008_api_requests.sql"),
                 .embedInCode("0009_job_events.sql"),
                 .embedInCode("0010_wakeups.sql"),
+                .embedInCode("0013_lists.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
@@ -125,12 +126,12 @@ let package = Package(
 
         // What the commands share.
         room("Terminal", []),
-        room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
+        room("Doctor", ["JobWorker", "Enrichment", "Migrations", "Postgres", "Settings", subprocess]),
         room(
             "Console",
             [
-                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings",
-                "Logs", signals,
+                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "ControlPlane", "HTTPClient", "Postgres",
+                "Settings", "Logs", signals,
             ]),
 
         .executableTarget(
@@ -181,6 +182,7 @@ let package = Package(
                 "Migrations",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,
+            exclude: ["CommandLine/Golden"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "EndToEndTests",

@@ -142,19 +142,8 @@ struct OperationRoutes: Sendable {
         let name = request.parameters["name"] ?? ""
         let requester = APIDatabase.requester(request.caller)
         try await database.translated {
-            try await database.changing(as: request.caller).transaction { connection in
-                let rows = try connection.execute(
-                    """
-                    /* jobworker:api.queues.pause */
-                    INSERT INTO public.job_queues AS queue (name, paused_at, paused_by)
-                    VALUES (\(name), CASE WHEN \(isPaused) THEN clock_timestamp() END,
-                            CASE WHEN \(isPaused) THEN \(requester.actor) END)
-                    ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at, paused_by = excluded.paused_by
-                    WHERE (queue.paused_at IS NULL) = \(isPaused)
-                    """)
-                guard rows.affected > 0 else { return }
-                try Self.audit(isPaused ? "queue.pause" : "queue.resume", name, requester, connection)
-            }
+            _ = try await JobStore(pool: database.changing(as: request.caller)).setPaused(
+                isPaused, queue: name, by: requester)
         }
         return try await answer(name, request)
     }

@@ -1,10 +1,13 @@
 import ArgumentParser
 import Console
+import Daemon
 import Settings
 
 /// What every command takes. Secrets have no flag: a command line can be seen by every user of the machine.
 struct CommonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Configuration file, in place of \(Sources.filePathDefault).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Configuration file, in place of \(Sources.filePathDefault).", valueName: "file"),
+        completion: .file())
     var config: String?
 
     @Flag(help: "Print JSON: one document, or a line each for streams.")
@@ -14,5 +17,8 @@ struct CommonOptions: ParsableArguments {
 
     @MainActor var printer: Printer { Printer(isJSON: json) }
 
-    func session() throws -> Session { try Session(sources) }
+    func session() throws -> Session {
+        let sources = sources
+        return try Session(sources, socketPath: RuntimeDirectory(environment: sources.environment).socketPath)
+    }
 }
