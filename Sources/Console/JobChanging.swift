@@ -78,7 +78,7 @@ package struct JobChanging {
             } catch let refusal as JobChangeRefusal { refusals.append(refusal) }
         }
         if isDryRun {
-            printer.show(ForeseenView(changed, count: changed.count, verb: action.verb))
+            printer.show(ForeseenView(changed, count: changed.count, verb: action.verb, isDryRun: true))
         } else {
             printer.show(ChangedView(changed, word: action.done))
         }
@@ -111,7 +111,7 @@ package struct JobChanging {
         let count = try await source.count(filter)
         if consent == .dryRun {
             let sample = try await source.jobs(filter, after: nil, limit: Self.sampleSize).jobs
-            return printer.show(ForeseenView(sample, count: count, verb: action.verb))
+            return printer.show(ForeseenView(sample, count: count, verb: action.verb, isDryRun: true))
         }
         if consent == .asked, count > 0 { try await confirm(count, filter) }
         let display = BulkDisplay(total: count, word: action.done)
@@ -132,7 +132,8 @@ package struct JobChanging {
                 advice: "--dry-run shows what would be done.")
         }
         let sample = try await source.jobs(filter, after: nil, limit: Self.sampleSize).jobs
-        Output.error.write(ForeseenView(sample, count: count, verb: action.verb).text(for: .of(.error)))
+        let view = ForeseenView(sample, count: count, verb: action.verb, isDryRun: false)
+        Output.error.write(view.text(for: .of(.error)))
         let answer = count < Self.manyMin ? "yes" : String(count)
         Output.error.write(
             count < Self.manyMin ? "Type 'yes' to go on: " : "Type the number of jobs to go on: ")

@@ -20,7 +20,7 @@ public struct Examination: Sendable {
         }
         var findings = SettingsCheck.findings(configuration)
         if let units = await SystemdCheck.units() {
-            findings += SystemdCheck.findings(units, shutdownTimeout: configuration[Catalog.shutdownTimeout])
+            findings += SystemdCheck.findings(units)
         }
         let pool = ConnectionPool(
             ConnectionSettings(connectionString: configuration.databaseURL, applicationName: "jobworker doctor"),

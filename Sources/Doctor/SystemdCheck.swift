@@ -1,5 +1,4 @@
 import FoundationEssentials
-import Settings
 import Subprocess
 
 /// A unit of this machine, as `systemctl show` tells of it.
@@ -13,17 +12,13 @@ struct UnitState: Sendable, Hashable {
     var restarts = 0
     var statusText = ""
     var needsReload = false
-    /// `nil` for no limit, and where the unit has none.
-    var stopTimeout: Duration?
 
     var isService: Bool { id.hasSuffix(".service") }
 }
 
 enum SystemdCheck {
     private static let properties =
-        "Id,LoadState,ActiveState,Result,UnitFileState,NRestarts,StatusText,NeedDaemonReload,TimeoutStopUSec"
-    /// What a worker needs after its jobs: 10 s to give them back.
-    private static let grace = Duration.seconds(10)
+        "Id,LoadState,ActiveState,Result,UnitFileState,NRestarts,StatusText,NeedDaemonReload"
 
     /// Asks systemd for the units of jobworker.
     /// - Parameters:
@@ -66,31 +61,13 @@ enum SystemdCheck {
             case "NRestarts": unit.restarts = Int(value) ?? 0
             case "StatusText": unit.statusText = value
             case "NeedDaemonReload": unit.needsReload = value == "yes"
-            case "TimeoutStopUSec": unit.stopTimeout = span(value)
             default: break
             }
         }
         return units
     }
 
-    /// A length of time as systemd prints it: `2min 30s`, `infinity`.
-    static func span(_ text: String) -> Duration? {
-        let units: [String: Double] = [
-            "us": 1e-6, "ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 604_800, "month": 2_629_800,
-            "y": 31_557_600,
-        ]
-        var total = 0.0
-        for word in text.split(separator: " ") {
-            let digits = word.prefix { $0.isNumber || $0 == "." }
-            guard let number = Double(digits), let unit = units[String(word.dropFirst(digits.count))] else {
-                return nil
-            }
-            total += number * unit
-        }
-        return text.isEmpty ? nil : .seconds(total)
-    }
-
-    static func findings(_ units: [UnitState], shutdownTimeout: Duration) -> [Finding] {
+    static func findings(_ units: [UnitState]) -> [Finding] {
         let loaded = units.filter { $0.load == "loaded" || $0.load == "masked" || $0.load == "bad-setting" }
         let services = loaded.filter { $0.isService }
         guard !services.isEmpty else { return [.ok("systemd", "has no unit of jobworker on this machine")] }
@@ -98,7 +75,7 @@ enum SystemdCheck {
         let isStartedElsewhere = loaded.contains { !$0.isService && $0.file == "enabled" }
         var findings: [Finding] = []
         for unit in services {
-            findings += self.findings(unit, shutdownTimeout, isStartedElsewhere: isStartedElsewhere)
+            findings += self.findings(unit, isStartedElsewhere: isStartedElsewhere)
         }
         let running = services.filter { $0.active == "active" }.map(\.id)
         guard findings.isEmpty else { return findings }
@@ -110,9 +87,7 @@ enum SystemdCheck {
         ]
     }
 
-    private static func findings(
-        _ unit: UnitState, _ shutdownTimeout: Duration, isStartedElsewhere: Bool
-    ) -> [Finding] {
+    private static func findings(_ unit: UnitState, isStartedElsewhere: Bool) -> [Finding] {
         let status = unit.statusText.isEmpty ? "" : ": \(unit.statusText)"
         var findings: [Finding] = []
         func warn(_ text: String, _ advice: String) {
@@ -138,13 +113,6 @@ enum SystemdCheck {
                 "was started again \(unit.restarts) times by itself", "journalctl -u \(unit.id) -e tells why it ended.")
         }
         if unit.needsReload { warn("has changed on disk since systemd read it", "systemctl daemon-reload") }
-        if let limit = unit.stopTimeout, limit < shutdownTimeout + grace {
-            warn(
-                "is killed \(limit.components.seconds) s after a stop, while WORKER_SHUTDOWN_TIMEOUT_SECONDS gives jobs "
-                    + "\(shutdownTimeout.components.seconds) s",
-                "Set TimeoutStopSec= to \((shutdownTimeout + .seconds(30)).components.seconds): systemctl edit \(unit.id)"
-            )
-        }
         return findings
     }
 }

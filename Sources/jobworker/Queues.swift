@@ -10,7 +10,8 @@ struct Queues: AsyncParsableCommand {
 
 struct QueuesList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists the queues: what waits and runs in them.")
+        commandName: "list", abstract: "Lists the queues: what waits and runs in them.",
+        usage: "jobworker queues list [<options>]")
 
     @OptionGroup var watching: WatchOptions
     @OptionGroup var common: CommonOptions
@@ -75,7 +76,10 @@ private struct QueuePausing {
         let known = Set(try await source.queues().map(\.name))
         for name in names {
             // A name that is mistyped would pause a queue nobody uses.
-            if !isPaused, !known.contains(name) { throw Complaint(.notFound, "there is no queue '\(name)'") }
+            if !isPaused, !known.contains(name) {
+                throw Complaint(
+                    .notFound, "there is no queue '\(name)'", advice: "'jobworker queues list' shows those there are.")
+            }
             if isPaused, !known.contains(name) {
                 common.printer.remark("jobworker: nothing waits or runs in '\(name)' now, and it was not set up before")
             }

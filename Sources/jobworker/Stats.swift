@@ -3,7 +3,8 @@ import Console
 import FoundationEssentials
 
 struct Stats: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Shows figures about jobs and queues.")
+    static let configuration = CommandConfiguration(
+        abstract: "Shows figures about jobs and queues.", usage: "jobworker stats [<options>]")
 
     @OptionGroup var watching: WatchOptions
 

@@ -9,7 +9,8 @@ struct Workers: AsyncParsableCommand {
 
 struct WorkersList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists the workers of the last day, the living first.")
+        commandName: "list", abstract: "Lists the workers of the last day, the living first.",
+        usage: "jobworker workers list [<options>]")
 
     @OptionGroup var watching: WatchOptions
     @OptionGroup var common: CommonOptions

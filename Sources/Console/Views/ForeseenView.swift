@@ -6,9 +6,13 @@ package struct ForeseenView: View {
     private let sample: [JobSummary]
     private let count: Int
     private let verb: String
+    private let isDryRun: Bool
 
-    /// - Parameter verb: `cancel`.
-    package init(_ sample: [JobSummary], count: Int, verb: String) {
+    /// - Parameters:
+    ///   - verb: `cancel`.
+    ///   - isDryRun: Whether it is only told, and not asked about.
+    package init(_ sample: [JobSummary], count: Int, verb: String, isDryRun: Bool) {
+        self.isDryRun = isDryRun
         self.sample = sample
         self.count = count
         self.verb = verb
@@ -18,7 +22,7 @@ package struct ForeseenView: View {
         guard count > 0 else { return "No job matches: there is nothing to \(verb).\n" }
         let table = JobListView(sample).text(for: screen.indented)
         let more = count > sample.count ? "  … and \(count - sample.count) more\n" : ""
-        return "This will \(verb) \(count) job\(count == 1 ? "" : "s"):\n"
+        return "This \(isDryRun ? "would" : "will") \(verb) \(count) job\(count == 1 ? "" : "s"):\n"
             + table.split(separator: "\n").map { "  \($0)\n" }.joined() + more
     }
 

@@ -17,8 +17,9 @@ extension JobStore {
     /// The jobs that a filter means, newest first.
     ///
     /// Reads an index in order until the page is full: `jobs_newest`, within a workspace `jobs_workspace_newest`, for
-    /// failed, set-aside, cancelled and blocked jobs `jobs_out_of_the_ordinary`, for unique keys `jobs_keyed`, for texts
-    /// of errors `jobs_with_error`. What is rare and none of these is looked for in all of the table.
+    /// failed, set-aside, cancelled and blocked jobs `jobs_out_of_the_ordinary` and its like with the workspace in front,
+    /// for unique keys `jobs_keyed`, for texts of errors `jobs_with_error`. What is rare and none of these is looked for
+    /// in all of the table.
     package func jobs(_ filter: JobFilter, after cursor: JobCursor? = nil, limit: Int) async throws(PostgresError)
         -> JobPage
     {

@@ -4,7 +4,7 @@ import JobWorker
 
 struct JobsList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists jobs, newest first.")
+        commandName: "list", abstract: "Lists jobs, newest first.", usage: "jobworker jobs list [<options>]")
 
     @OptionGroup var filter: FilterOptions
 

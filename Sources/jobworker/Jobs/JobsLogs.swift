@@ -5,7 +5,8 @@ import JobWorker
 
 struct JobsLogs: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "Prints the log of a job, oldest row first.")
+        commandName: "logs", abstract: "Prints the log of a job, oldest row first.",
+        usage: "jobworker jobs logs <id> [<options>]")
 
     @Argument(help: "The job's id.", completion: Completions.jobs)
     var id: UUID

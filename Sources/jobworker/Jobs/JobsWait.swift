@@ -4,7 +4,8 @@ import FoundationEssentials
 
 struct JobsWait: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "wait", abstract: "Waits until jobs have ended; status 1 unless all of them completed.")
+        commandName: "wait", abstract: "Waits until jobs have ended; status 1 unless all of them completed.",
+        usage: "jobworker jobs wait <ids> ... [<options>]")
 
     @Argument(help: "Ids of jobs.", completion: Completions.jobs)
     var ids: [UUID]

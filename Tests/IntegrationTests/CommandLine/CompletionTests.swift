@@ -17,7 +17,8 @@ import Testing
             \(environment)
             COMP_WORDS=(\(list)); COMP_CWORD=\(words.count); COMP_LINE="${COMP_WORDS[*]}"; COMP_POINT=${#COMP_LINE}
             COMPREPLY=()
-            "$(complete -p jobworker | sed -E 's/.*-F ([^ ]+).*/\\1/')" '\(program)' '\(words.last ?? "")' '' 2>&1
+            "$(complete -p jobworker | sed -E 's/.*-F ([^ ]+).*/\\1/')" \
+            '\(program)' '\(words.last ?? "")' '\(words.dropLast().last ?? "")' 2>&1
             printf '%s\\n' "${COMPREPLY[@]}"
             """
         let run = try await CommandRun.shell(line, database: database)

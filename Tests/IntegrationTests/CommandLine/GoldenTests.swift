@@ -32,7 +32,8 @@ import Testing
                  E'ApolloFault: Apollo answered 500\\nHTTPError: status 500', NULL, NULL, NULL, 'authenticated'),
                 ('\(Self.running)', '\(TestDatabase.workspace.text)', 'import_csv', 'imports', '{"rows": 1200}', 'processing',
                  5, 1, '{"percentage": 45, "message": "540 of 1200 rows"}', now() - interval '15 min', NULL,
-                 now() - interval '630 s', NULL, NULL, 'host-1-a', now(), nextval('jobworker.lease_tokens'), true, NULL,
+                 now() - interval '630 s', NULL, NULL, 'host-1-a', now() - interval '330 s',
+                 nextval('jobworker.lease_tokens'), true, NULL,
                  NULL, NULL, 'import-7', 1800, 'service_role'),
                 ('\(Self.waiting)', '\(TestDatabase.workspace.text)', 'send_report', 'mail', '{}', 'pending', -5, 1, '{}',
                  now() - interval '45 min', now() + interval '27 min', now() - interval '45 min', NULL, NULL, NULL, NULL,
@@ -53,9 +54,9 @@ import Testing
             INSERT INTO public.job_workers (id, instance, host, pid, version, queues, job_types, max_concurrent, running,
                                             started_at, seen_at, stopped_at) VALUES
                 ('host-1-a', 'default', 'host-1', 17, '1.0.0', '{default,imports}', '{enrich_account,import_csv}', 5, 1,
-                 now() - interval '3 d 12 h', now(), NULL),
-                ('host-2-b', 'default', 'host-2', 18, '1.0.0', '{mail}', '{send_report}', 5, 0, now() - interval '150 min',
-                 now() - interval '90 min', NULL);
+                 now() - interval '3 d 12 h', now() - interval '15 min', NULL),
+                ('host-2-b', 'default', 'host-2', 18, '1.0.0', '{mail}', '{send_report}', 5, 0, now() - interval '270 min',
+                 now() - interval '210 min', NULL);
             """)
     }
 
@@ -78,7 +79,7 @@ import Testing
     @Test func `single jobs`() async throws {
         try await fill()
         var transcript = Transcript(database)
-        try await transcript.show("jobs", "show", Self.failed)
+        try await transcript.show("jobs", "show", Self.failed, isTable: false)
         try await transcript.run("jobs", "show", Self.running)
         try await transcript.run("jobs", "show", Self.done)
         try await transcript.run("jobs", "show", Self.waiting)
@@ -172,7 +173,9 @@ import Testing
             }
             let run = try await CommandRun.of(arguments: path + ["--help"])
             #expect(run.status == 0 && run.output.contains("USAGE: jobworker"), "\(path)")
-            let widest = run.output.split(separator: "\n").map(\.count).max() ?? 0
+            // The parser breaks no synopsis.
+            let lines = run.output.split(separator: "\n").filter { !$0.hasPrefix("USAGE: ") }
+            let widest = lines.map(\.count).max() ?? 0
             #expect(widest <= 80, "\(path) is \(widest) columns wide")
             count += 1
         }

@@ -7,6 +7,9 @@ import Testing
 /// Times and what differs from run to run are made the same first. With `GOLDEN_REWRITE=1` the files are written anew;
 /// look through the difference before it is committed.
 struct Transcript {
+    /// Workers that were heard of within two hours are alive: so their ages stay the same while a test runs.
+    private static let environment = ["WORKER_STALE_AFTER_SECONDS": "7200"]
+
     private let database: TestDatabase?
     private var text = ""
 
@@ -15,7 +18,8 @@ struct Transcript {
     /// Runs a command without a terminal.
     mutating func run(_ arguments: String..., environment: [String: String] = [:], input: String = "") async throws {
         let run = try await CommandRun.of(
-            arguments: arguments, database: database, environment: environment, input: input)
+            arguments: arguments, database: database,
+            environment: Self.environment.merging(environment) { $1 }, input: input)
         add(arguments, run, isTerminal: false)
     }
 
@@ -25,9 +29,12 @@ struct Transcript {
     }
 
     /// Runs it in a terminal of 80 columns, coloured; colours are left out here.
-    mutating func show(_ arguments: String..., input: String = "") async throws {
-        let run = try await CommandRun.terminal(arguments, database: database, input: input)
+    /// - Parameter isTable: Whether no line may be wider.
+    mutating func show(_ arguments: String..., input: String = "", isTable: Bool = true) async throws {
+        let run = try await CommandRun.terminal(
+            arguments, database: database, environment: Self.environment, input: input)
         add(arguments, run, isTerminal: true)
+        guard isTable else { return }
         let widest = run.output.split(separator: "\n").map { Self.plain(String($0)).count }.max() ?? 0
         #expect(widest <= 80, "jobworker \(arguments.joined(separator: " ")) is \(widest) columns wide")
     }
@@ -37,8 +44,9 @@ struct Transcript {
             word.allSatisfy { $0.isLetter || $0.isNumber || "-_.:/=@".contains($0) } ? word : "'\(word)'"
         }
         text += (isTerminal ? "[80 columns] " : "") + "$ jobworker " + words.joined(separator: " ") + "\n"
-        text += Self.plain(run.output)
-        if !run.output.isEmpty, !run.output.hasSuffix("\n") { text += "\n" }
+        let output = Self.plain(run.output)
+        text += output
+        if !output.isEmpty, !output.hasSuffix("\n") { text += "\n" }
         for line in run.error.split(separator: "\n", omittingEmptySubsequences: false).dropLast() {
             text += "! \(line)\n"
         }
@@ -90,6 +98,8 @@ struct Transcript {
         text = Self.replacing(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/, in: text) { id in
             Set(id.prefix(8)).count == 1 ? String(id) : "????????-????-????-????-????????????"
         }
+        text = Self.replacing(/--cursor [0-9]+\./, in: text) { String($0).replacing(/[0-9]/, with: "0") }
+        text = text.replacing(/paused (now|[0-9]+ s ago) by/, with: "paused now by")
         text = text.replacing(/operator:[a-z0-9_-]+/, with: "operator:somebody")
         if let database { text = text.replacing(database.name, with: "DATABASE") }
         return text
