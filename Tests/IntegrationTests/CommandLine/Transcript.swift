@@ -33,18 +33,20 @@ struct Transcript {
     mutating func show(_ arguments: String..., input: String = "", isTable: Bool = true) async throws {
         let run = try await CommandRun.terminal(
             arguments, database: database, environment: Self.environment, input: input)
-        add(arguments, run, isTerminal: true)
+        add(arguments, run, isTerminal: true, typed: input)
         guard isTable else { return }
         let widest = run.output.split(separator: "\n").map { Self.plain(String($0)).count }.max() ?? 0
         #expect(widest <= 80, "jobworker \(arguments.joined(separator: " ")) is \(widest) columns wide")
     }
 
-    private mutating func add(_ arguments: [String], _ run: CommandRun, isTerminal: Bool) {
+    /// - Parameter typed: Stands in the output or not: the terminal may echo it before it is told to stop that.
+    private mutating func add(_ arguments: [String], _ run: CommandRun, isTerminal: Bool, typed: String = "") {
         let words = arguments.map { word in
             word.allSatisfy { $0.isLetter || $0.isNumber || "-_.:/=@".contains($0) } ? word : "'\(word)'"
         }
         text += (isTerminal ? "[80 columns] " : "") + "$ jobworker " + words.joined(separator: " ") + "\n"
-        let output = Self.plain(run.output)
+        var output = Self.plain(run.output)
+        if !typed.isEmpty, output.hasPrefix(typed) { output.removeFirst(typed.count) }
         text += output
         if !output.isEmpty, !output.hasSuffix("\n") { text += "\n" }
         for line in run.error.split(separator: "\n", omittingEmptySubsequences: false).dropLast() {
