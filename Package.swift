@@ -96,6 +96,7 @@ let package = Package(
                 .embedInCode("0009_job_events.sql"),
                 .embedInCode("0010_wakeups.sql"),
                 .embedInCode("0011_audit.sql"),
+                .embedInCode("0013_lists.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
@@ -130,11 +131,12 @@ let package = Package(
 
         // What the commands share.
         room("Terminal", []),
-        room("Doctor", ["JobWorker", "Enrichment", "Postgres", "Settings"]),
+        room("Doctor", ["JobWorker", "Enrichment", "Migrations", "Postgres", "Settings", subprocess]),
         room(
             "Console",
             [
-                "Terminal", "Doctor", "Explanation", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres",
+                "Terminal", "Doctor", "Explanation", "JobWorker", "Migrations", "Enrichment", "ControlPlane", "HTTPClient",
+                "Postgres",
                 "Settings", "Logs", signals,
             ]),
 
@@ -188,6 +190,7 @@ let package = Package(
                 "Migrations",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,
+            exclude: ["CommandLine/Golden"],
             swiftSettings: swiftSettings),
         .testTarget(
             name: "EndToEndTests",

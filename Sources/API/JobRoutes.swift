@@ -136,10 +136,7 @@ struct JobRoutes: Sendable {
                 /* jobworker:api.jobs.list */
                 SELECT row_to_json(listed)::text AS row, listed.id, listed.created_at
                 FROM (SELECT \(sql: JobDocument.columns(valueBytesMax: JobDocument.listedBytesMax))
-                      FROM public.jobs
-                      WHERE \(filter.condition) AND \(cursor?.condition ?? "true")
-                      ORDER BY jobs.created_at DESC, jobs.id DESC
-                      LIMIT \(limit + 1) OFFSET \(offset)) AS listed
+                      \(JobStore.newest(filter, after: cursor, limit: limit + 1)) OFFSET \(offset)) AS listed
                 ORDER BY listed.created_at DESC, listed.id DESC
                 """)
             let hasMore = rows.count > limit

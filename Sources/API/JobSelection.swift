@@ -11,6 +11,8 @@ enum JobSelection {
         Parameter("job_type", .jobType, "Jobs of one of these types.", isList: true),
         Parameter("job_queue", .jobQueue, "Jobs in one of these queues.", isList: true),
         Parameter("priority", Schema(.whole(-10...10)), "Jobs of this priority."),
+        Parameter("worker_id", Schema(.text(1...100, isOneLine: true)), "Jobs that this worker runs, or ran last."),
+        Parameter("unique_key", Schema(.text(1...255, isOneLine: true)), "Jobs with this unique key."),
         Parameter("since", Schema(.moment), "Added at this time or later."),
         Parameter("until", Schema(.moment), "Added before this time."),
         Parameter(
@@ -36,6 +38,8 @@ enum JobSelection {
         filter.types = try request.list("job_type")
         filter.queues = try request.list("job_queue")
         filter.priority = try request.text("priority").flatMap { Int($0) }
+        filter.workerID = try request.text("worker_id")
+        filter.uniqueKey = try request.text("unique_key")
         filter.since = try request.text("since").flatMap { Timestamp(text: $0) }
         filter.until = try request.text("until").flatMap { Timestamp(text: $0) }
         filter.search = try request.text("q")
@@ -53,6 +57,8 @@ enum JobSelection {
         filter.types = words("job_type")
         filter.queues = words("job_queue")
         filter.priority = document["priority"]?.whole
+        filter.workerID = document["worker_id"]?.string
+        filter.uniqueKey = document["unique_key"]?.string
         filter.since = document["since"]?.string.flatMap { Timestamp(text: $0) }
         filter.until = document["until"]?.string.flatMap { Timestamp(text: $0) }
         filter.search = document["q"]?.string

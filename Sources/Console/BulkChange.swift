@@ -13,10 +13,10 @@ package struct BulkChange: Sendable {
         package init() {}
     }
 
-    private let store: JobStore
+    private let source: any JobSource
     private static let pageSize = 200
 
-    package init(_ store: JobStore) { self.store = store }
+    package init(_ source: any JobSource) { self.source = source }
 
     /// - Parameters:
     ///   - change: Throws `JobChangeRefusal` for a job to be skipped.
@@ -29,7 +29,7 @@ package struct BulkChange: Sendable {
         var cursor: JobCursor?
         repeat {
             // By place, not by offset: what was changed may have left the list.
-            let page = try await store.jobs(filter, after: cursor, limit: BulkChange.pageSize)
+            let page = try await source.jobs(filter, after: cursor, limit: BulkChange.pageSize)
             for job in page.jobs {
                 do {
                     try await change(job)

@@ -3,7 +3,7 @@ package import Terminal
 /// Prints views to standard output, and what is said about them to standard error.
 @MainActor
 package struct Printer {
-    private let isJSON: Bool
+    package let isJSON: Bool
     private let output: Output
     private let error: Output
 
@@ -32,6 +32,14 @@ package struct Printer {
     /// In place of the frame's last drawing.
     package func redraw(_ view: some View, _ frame: inout LiveFrame) {
         output.write(frame.drawing(view.text(for: .of(output)), height: output.height))
+    }
+
+    /// The same, with lines that stay written above it.
+    package func redraw(_ view: some View, below lines: [some View], _ frame: inout LiveFrame) {
+        let screen = Screen.of(output)
+        var text = lines.isEmpty ? "" : frame.drawing("", height: nil)
+        text += lines.map { $0.text(for: screen) }.joined()
+        output.write(text + frame.drawing(view.text(for: screen), height: output.height))
     }
 
     /// Text that is data as it is.

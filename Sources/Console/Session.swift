@@ -1,5 +1,6 @@
 import Doctor
 package import Explanation
+import Glibc
 package import Enrichment
 package import FoundationEssentials
 import HTTPClient
@@ -13,11 +14,16 @@ package struct Session: Sendable {
     package let pool: ConnectionPool
     package let store: JobStore
     package let requester: Requester
+    /// Where jobs are looked up and changed.
+    package let source: any JobSource
 
     /// Reads the settings; connects when something is first asked for.
-    /// - Parameter reason: Why the person changes something; kept in the audit.
+    /// - Parameters:
+    ///   - socketPath: Of a worker of this machine, unless `WORKER_SOCKET` names another. It is asked where no database
+    ///     is named, if it is there and an operator's token is known.
+    ///   - reason: Why the person changes something; kept in the audit.
     /// - Throws: All mistakes in the settings at once.
-    package init(_ sources: Sources, reason: String? = nil) throws(SettingsReport) {
+    package init(_ sources: Sources, socketPath: String, reason: String? = nil) throws(SettingsReport) {
         configuration = try Configuration.load(sources)
         // One for the command, one for what it follows meanwhile.
         pool = ConnectionPool(
@@ -25,6 +31,20 @@ package struct Session: Sendable {
             limit: 2)
         store = JobStore(pool: pool)
         requester = Requester(actor: "operator:\(UnixUser.name)", via: .cli, reason: reason)
+        let socket = configuration[Catalog.socket] ?? socketPath
+        if !Session.isDatabaseNamed(configuration, sources.environment), access(socket, W_OK) == 0,
+            let token = configuration[Catalog.secretToken].first
+        {
+            source = SocketSource(socketPath: socket, token: token.token.withText { $0 }, reason: reason)
+        } else {
+            source = DatabaseSource(store: store, requester: requester, silence: configuration.workerSilence)
+        }
+    }
+
+    /// By the settings, or for libpq itself.
+    private static func isDatabaseNamed(_ configuration: Configuration, _ environment: [String: String]) -> Bool {
+        configuration[Catalog.databaseURL] != nil
+            || ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"].contains { environment[$0] != nil }
     }
 
     /// The workspaces' Apollo keys.
@@ -32,15 +52,6 @@ package struct Session: Sendable {
         ApolloKey(
             pool: pool, client: Client(), vault: try configuration.keyVault(),
             apolloBaseURL: configuration[Catalog.apolloBaseURL])
-    }
-
-    /// Figures about all jobs, or those of one workspace; queues belong to no workspace.
-    package func statistics(workspaceID: UUID?) async throws(PostgresError) -> StatisticsView {
-        let statistics = try await store.statistics(workspaceID: workspaceID)
-        guard workspaceID == nil else { return StatisticsView(statistics, queues: [], unserved: []) }
-        return StatisticsView(
-            statistics, queues: try await store.queues(),
-            unserved: try await store.unservedTypes(silence: configuration.workerSilence))
     }
 
     /// Why a job is where it is; `nil` where there is none.

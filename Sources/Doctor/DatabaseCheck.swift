@@ -11,7 +11,9 @@ enum DatabaseCheck {
             error.connectionRefusal == nil
             ? "Check host and port in DATABASE_URL (or PGHOST, PGPORT), and that the server runs."
             : "Check user, password and database in DATABASE_URL, and pg_hba.conf."
-        return .fail("database", "\(error)", advice: advice)
+        return .fail(
+            "database", "\(error)", advice: advice,
+            obstacle: error.connectionRefusal == nil ? .unreachable : .refused)
     }
 
     static func findings(_ survey: DatabaseSurvey) -> [Finding] {
@@ -26,7 +28,16 @@ enum DatabaseCheck {
                     advice: "Name the primary, or several hosts with target_session_attrs=read-write.")
             ]
         }
-        return [.ok("database", place)]
+        var findings: [Finding] = [.ok("database", place)]
+        if survey.isExposed {
+            findings.append(
+                .warn(
+                    "database", "the connection to another machine isn't encrypted",
+                    advice:
+                        "Add sslmode=verify-full to DATABASE_URL, with sslrootcert where the server's certificate needs it."
+                ))
+        }
+        return findings
     }
 
     static func finding(_ oldest: OldTransaction?) -> Finding {

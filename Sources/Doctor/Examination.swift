@@ -19,6 +19,9 @@ public struct Examination: Sendable {
             return SettingsCheck.findings(error)
         }
         var findings = SettingsCheck.findings(configuration)
+        if let units = await SystemdCheck.units() {
+            findings += SystemdCheck.findings(units)
+        }
         let pool = ConnectionPool(
             ConnectionSettings(connectionString: configuration.databaseURL, applicationName: "jobworker doctor"),
             limit: 1)
@@ -47,15 +50,45 @@ public struct Examination: Sendable {
         findings += RoleCheck.findings(survey)
         guard survey.isWorker || survey.isSuperuser else { return findings }
 
+        findings += await examineConnection(store, configuration)
+        findings += await examineBorder(store)
+        findings += await examineWork(store, configuration)
+        findings += await examineUpkeep(store)
+        return findings
+    }
+
+    private func examineConnection(_ store: JobStore, _ configuration: Configuration) async -> [Finding] {
+        await attempt("wake-ups") {
+            let settings = ConnectionSettings(
+                connectionString: configuration.listenConnection?.withText { $0 } ?? "",
+                applicationName: "jobworker doctor")
+            return [ConnectionCheck.finding(wakeup: try await ConnectionCheck.wakeup(store, listening: settings))]
+        }
+            + (await attempt("clock") {
+                let (offset, error) = try await ConnectionCheck.clockOffset(store)
+                return [ConnectionCheck.finding(clockOffset: offset, error: error)]
+            })
+    }
+
+    private func examineBorder(_ store: JobStore) async -> [Finding] {
+        await attempt("row security") { BorderCheck.findings(try await store.borderSurvey()) }
+            + (await attempt("workspaces") { BorderCheck.findings(try await store.tryBorder()) })
+    }
+
+    private func examineWork(_ store: JobStore, _ configuration: Configuration) async -> [Finding] {
         let silence = configuration.workerSilence
-        findings += await attempt("workers") {
-            [WorkCheck.finding(try await store.workers(silence: silence))]
+        var findings = await attempt("workers") {
+            let workers = try await store.workers(silence: silence)
+            return WorkCheck.findings(workers) + WorkCheck.openTypes(workers)
         }
         findings += await attempt("job types") {
             let unserved = try await store.unservedTypes(silence: silence)
             return WorkCheck.findings(unserved, now: try await store.now())
         }
-        findings += await attempt("odd jobs") { WorkCheck.findings(try await store.oddJobs()) }
+        findings += await attempt("odd jobs") {
+            let census = try await store.census()
+            return WorkCheck.findings(census.odd) + RetentionCheck.findings(census, configuration[Catalog.retention])
+        }
         findings += await attempt("enrichment") {
             [EnrichmentCheck.finding(try await ColumnCheck(pool: store.pool).missing())]
         }
@@ -64,9 +97,17 @@ public struct Examination: Sendable {
             let survey = try await KeyRotation(pool: store.pool, vault: vault).survey()
             return EnrichmentCheck.findings(survey, current: vault.currentKeyID)
         }
-        findings += await attempt("transactions") {
-            [DatabaseCheck.finding(try await store.oldestTransaction())]
+        return findings
+    }
+
+    private func examineUpkeep(_ store: JobStore) async -> [Finding] {
+        var findings = await attempt("indexes") {
+            let expected = ExpectedSchema()
+            return UpkeepCheck.findings(
+                expected, try await store.indexes(named: expected.indexes.map(\.name)), try await store.triggers())
         }
+        findings += await attempt("vacuum") { UpkeepCheck.findings(try await store.upkeep()) }
+        findings += await attempt("transactions") { [DatabaseCheck.finding(try await store.oldestTransaction())] }
         return findings
     }
 

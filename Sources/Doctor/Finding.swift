@@ -8,6 +8,13 @@ public struct Finding: Sendable, Hashable {
         case fail
     }
 
+    /// What keeps everything else from being looked at.
+    public enum Obstacle: Sendable {
+        case badSettings, unreachable
+        /// The database refuses the role, or what it asks for.
+        case refused
+    }
+
     /// What was looked at, in a word or two.
     public let subject: String
     public let state: State
@@ -15,17 +22,20 @@ public struct Finding: Sendable, Hashable {
     public let message: String
     /// What to do about it.
     public let advice: String?
+    public let obstacle: Obstacle?
 
     public static func ok(_ subject: String, _ message: String) -> Finding {
-        Finding(subject: subject, state: .ok, message: message, advice: nil)
+        Finding(subject: subject, state: .ok, message: message, advice: nil, obstacle: nil)
     }
 
     public static func warn(_ subject: String, _ message: String, advice: String? = nil) -> Finding {
-        Finding(subject: subject, state: .warn, message: message, advice: advice)
+        Finding(subject: subject, state: .warn, message: message, advice: advice, obstacle: nil)
     }
 
-    public static func fail(_ subject: String, _ message: String, advice: String? = nil) -> Finding {
-        Finding(subject: subject, state: .fail, message: message, advice: advice)
+    public static func fail(
+        _ subject: String, _ message: String, advice: String? = nil, obstacle: Obstacle? = nil
+    ) -> Finding {
+        Finding(subject: subject, state: .fail, message: message, advice: advice, obstacle: obstacle)
     }
 }
 

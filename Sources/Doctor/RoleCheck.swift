@@ -37,6 +37,28 @@ enum RoleCheck {
                     "'\(survey.role)' owns \(listed(survey.ownedTables, max: 2)): it could change the tables themselves",
                     advice: makeLogin))
         }
+        if !survey.excessPowers.isEmpty {
+            findings.append(
+                .warn(
+                    "role", "'\(survey.role)' has \(listed(survey.excessPowers)), which no worker needs",
+                    advice: makeLogin))
+        }
+        if !survey.excessRights.isEmpty {
+            findings.append(
+                .warn(
+                    "role",
+                    "'\(survey.role)' holds \(listed(survey.excessRights)): more than a worker needs, and a way around "
+                        + "the border between workspaces",
+                    advice: "REVOKE these rights from it and from what it is a member of."))
+        }
+        if !survey.foreignTables.isEmpty {
+            findings.append(
+                .warn(
+                    "role",
+                    "'\(survey.role)' may write to \(counted(survey.foreignTables.count, "table")) that jobworker doesn't "
+                        + "use: \(listed(survey.foreignTables))",
+                    advice: "Leave that where job types of your own need it; otherwise revoke it."))
+        }
         return findings.isEmpty ? [.ok("role", "'\(survey.role)' may do what the worker needs, and no more")] : findings
     }
 

@@ -2,15 +2,60 @@ import JobWorker
 import Postgres
 
 enum WorkCheck {
-    static func finding(_ workers: [WorkerStatus]) -> Finding {
+    static func findings(_ workers: [WorkerStatus]) -> [Finding] {
         let alive = workers.filter { $0.state == .alive }
-        guard alive.isEmpty else {
+        var findings: [Finding] = []
+        if alive.isEmpty {
+            findings.append(
+                .warn(
+                    "workers", "none is alive: no job runs",
+                    advice: "Start one: systemctl start jobworker, or 'jobworker run'."))
+        } else {
             let running = alive.reduce(0) { $0 + $1.running }
-            return .ok("workers", "\(counted(alive.count, "worker")) alive, \(counted(running, "job")) running")
+            findings.append(
+                .ok("workers", "\(counted(alive.count, "worker")) alive, \(counted(running, "job")) running"))
         }
-        return .warn(
-            "workers", "none is alive: no job runs",
-            advice: "Start one: systemctl start jobworker, or 'jobworker run'.")
+        let silent = workers.filter { $0.state == .silent }
+        if !silent.isEmpty {
+            let held = silent.reduce(0) { $0 + $1.running }
+            findings.append(
+                .warn(
+                    "workers",
+                    "\(counted(silent.count, "worker")) fell silent without having stopped: "
+                        + listed(silent.map { "\($0.id) (last seen \(age($0)) ago)" }, max: 2)
+                        + (held > 0 ? "; \(counted(held, "job")) ran there" : ""),
+                    advice:
+                        "If it was killed or its machine is gone, others take its jobs back; its row goes after a day. "
+                        + "If it still runs, look at its log."))
+        }
+        let twins = Dictionary(grouping: alive) { "\($0.instance) on \($0.host)" }.filter { $0.value.count > 1 }
+        if !twins.isEmpty {
+            findings.append(
+                .warn(
+                    "workers", "several workers have the same name: \(listed(twins.keys.sorted()))",
+                    advice: "Give each a WORKER_INSTANCE of its own, or none takes its jobs back at once after a crash."
+                ))
+        }
+        let versions = Set(alive.compactMap(\.version))
+        if versions.count > 1 {
+            findings.append(
+                .warn(
+                    "workers", "they are of different versions: \(listed(versions.sorted()))",
+                    advice: "Fine while an update is under way; otherwise update the others."))
+        }
+        return findings
+    }
+
+    /// Job types that any active member of a workspace may add.
+    static func openTypes(_ workers: [WorkerStatus]) -> [Finding] {
+        let types = Set(workers.filter { $0.state == .alive }.flatMap(\.jobTypes)).sorted()
+        guard !types.isEmpty else { return [] }
+        return [.ok("open types", "any member of a workspace may add jobs of: \(listed(types, max: 12))")]
+    }
+
+    private static func age(_ worker: WorkerStatus) -> String {
+        let seconds = worker.asOf.duration(since: worker.seenAt).components.seconds
+        return seconds < 120 ? "\(seconds) s" : seconds < 7200 ? "\(seconds / 60) min" : "\(seconds / 3600) h"
     }
 
     static func findings(_ unserved: [UnservedType], now: Timestamp) -> [Finding] {
@@ -39,6 +84,7 @@ enum WorkCheck {
         add(odd.withoutWorkspace, "without a workspace")
         add(odd.withoutStatus, "without a status")
         add(odd.withUnknownStatus, "with a status no one knows (\(listed(odd.unknownStatuses)))")
+        add(odd.neverDue, "pending without any time, so never due")
         return findings.isEmpty ? [.ok("odd jobs", "none")] : findings
     }
 }

@@ -21,21 +21,23 @@ struct Enqueue: AsyncParsableCommand {
               jobworker enqueue --batch jobs.jsonl --workspace $WS --queue imports
             """)
 
-    @Argument(help: "The job type.")
+    @Argument(help: "The job type.", completion: Completions.types)
     var type: String?
 
-    @Option(help: ArgumentHelp("The workspace.", valueName: "uuid"))
+    @Option(help: ArgumentHelp("The workspace.", valueName: "uuid"), completion: Completions.workspaces)
     var workspace: String?
 
     @Option(help: ArgumentHelp("JSON, @FILE or - for standard input; {} by default.", valueName: "payload"))
     var payload: String?
 
-    @Option(help: ArgumentHelp("The queue; 'default' by default.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("The queue; 'default' by default.", valueName: "name"), completion: Completions.queues)
     var queue: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("high (5), normal (0), low (-5), or a number from -10 to 10.", valueName: "priority"))
+        help: ArgumentHelp("high (5), normal (0), low (-5), or a number from -10 to 10.", valueName: "priority"),
+        completion: .list(["high", "normal", "low"]))
     var priority: String?
 
     @Option(
@@ -59,7 +61,9 @@ struct Enqueue: AsyncParsableCommand {
             "While a job of this workspace and type with this key waits or runs, no other is added.", valueName: "key"))
     var uniqueKey: String?
 
-    @Option(help: ArgumentHelp("Add a job for each line of a file, or of standard input (-).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Add a job for each line of a file, or of standard input (-).", valueName: "file"),
+        completion: .file())
     var batch: String?
 
     @Flag(help: "Wait until it has ended; status 1 unless it completed.")
@@ -106,7 +110,7 @@ struct Enqueue: AsyncParsableCommand {
         guard wait else { return printer.show(EnqueuedView(enqueued)) }
         if !common.json { printer.show(EnqueuedView(enqueued)) }
         let display = ProgressDisplay()
-        let ended = try await JobWaiting(session.store, ids: [enqueued.id]).run(report: display.show)
+        let ended = try await JobWaiting(session.source, ids: [enqueued.id]).run(report: display.show)
         display.clear()
         if common.json {
             printer.show(EnqueuedView(enqueued, ended: try await session.store.job(withID: enqueued.id)))

@@ -10,6 +10,7 @@ import Settings
 struct Health: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "health", abstract: "Asks a worker on this machine how it is.",
+        usage: "jobworker health [<options>]",
         discussion: """
             Exit status 0: healthy or degraded; 1: unhealthy, or with --strict degraded; 69: nobody answers. With --all the \
             worst of them.

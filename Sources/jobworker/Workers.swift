@@ -1,6 +1,5 @@
 import ArgumentParser
 import Console
-import Doctor
 import JobWorker
 
 struct Workers: AsyncParsableCommand {
@@ -10,14 +9,19 @@ struct Workers: AsyncParsableCommand {
 
 struct WorkersList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists the workers of the last day, the living first.")
+        commandName: "list", abstract: "Lists the workers of the last day, the living first.",
+        usage: "jobworker workers list [<options>]")
 
+    @OptionGroup var watching: WatchOptions
     @OptionGroup var common: CommonOptions
 
     @MainActor func run() async throws {
-        let session = try common.session()
-        let workers = try await session.store.workers(silence: session.configuration.workerSilence)
-        common.printer.show(WorkerListView(workers))
-        if workers.isEmpty { common.printer.hint("No worker has been heard of.") }
+        let source = try common.session().source
+        let printer = common.printer
+        try await watching.show(printer) {
+            WorkerListView(try await source.workers())
+        } then: { view in
+            if view.isEmpty { printer.hint("No worker has been heard of.") }
+        }
     }
 }

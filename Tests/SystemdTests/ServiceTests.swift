@@ -59,6 +59,18 @@ extension UnderSystemd {
             #expect(try await machine.database.count("status = 'completed' AND attempts = 1") == 1)
         }
 
+        @Test func `doctor tells what systemd says of the unit`() async throws {
+            let machine = try await WorkerMachine.prepared()
+            func doctor() async -> String { await machine.sandbox.run(["jobworker", "doctor"]).output }
+            try await machine.start()
+            #expect(await doctor().contains("jobworker.service runs, but won't after the next boot"))
+            try await machine.sandbox.bash("systemctl enable jobworker")
+            #expect(await doctor().contains("jobworker.service: active"))
+            try await machine.edit("jobworker.service", "[Service]\nEnvironment=WORKER_MAX_CONCURRENT=0")
+            _ = await machine.sandbox.run(["systemctl", "restart", "jobworker"])
+            #expect(await doctor().contains("jobworker.service has failed (exit-code)"))
+        }
+
         @Test func `a restart amid five hundred jobs loses none, and repeats only what was given back`() async throws {
             let machine = try await WorkerMachine.prepared([
                 "WORKER_MAX_CONCURRENT": "20", "WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",

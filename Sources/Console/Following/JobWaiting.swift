@@ -4,13 +4,13 @@ import Postgres
 
 /// Follows jobs until they have ended.
 package struct JobWaiting: Sendable {
-    private let store: JobStore
+    private let source: any JobSource
     private let ids: [UUID]
     private static let pauseMin = Duration.milliseconds(150)
     private static let pauseMax = Duration.seconds(1)
 
-    package init(_ store: JobStore, ids: [UUID]) {
-        self.store = store
+    package init(_ source: any JobSource, ids: [UUID]) {
+        self.source = source
         self.ids = ids
     }
 
@@ -26,7 +26,7 @@ package struct JobWaiting: Sendable {
         var pause = JobWaiting.pauseMin
         var patience = Patience()
         while true {
-            let jobs = try await patience.read { try await store.jobs(withIDs: ids) }
+            let jobs = try await patience.read { try await source.jobs(withIDs: ids) }
             let present = Set(jobs.map(\.id))
             if let missing = ids.first(where: { !present.contains($0) }) {
                 throw Complaint(.notFound, "there is no job \(missing.text)")

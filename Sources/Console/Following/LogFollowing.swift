@@ -4,14 +4,14 @@ import Postgres
 
 /// Follows the log of a job until the job has ended.
 package struct LogFollowing: Sendable {
-    private let store: JobStore
+    private let source: any JobSource
     private let job: UUID
     private let level: JobLogLevel
     private static let pause = Duration.milliseconds(500)
     private static let pageSize = 500
 
-    package init(_ store: JobStore, job: UUID, level: JobLogLevel) {
-        self.store = store
+    package init(_ source: any JobSource, job: UUID, level: JobLogLevel) {
+        self.source = source
         self.job = job
         self.level = level
     }
@@ -24,18 +24,18 @@ package struct LogFollowing: Sendable {
     package func run(last: Int, take: ([JobLogRecord]) async throws -> Bool) async throws -> JobSummary? {
         var tail = LogTail()
         var patience = Patience()
-        let rows = try await store.lastLogs(of: job, level: level, limit: max(1, last))
+        let rows = try await source.lastLogs(of: job, level: level, limit: max(1, last))
         guard try await take(tail.begin(rows, last: last)) else { return nil }
         while true {
             // The job first: what its end has written is there then.
-            let found = try await patience.read { try await store.jobs(withIDs: [job]).first }
+            let found = try await patience.read { try await source.jobs(withIDs: [job]).first }
             guard let found else { throw Complaint(.notFound, "there is no job \(job.text)") }
             var cursor = tail.start
             var count = 0
             repeat {
                 let from = cursor
                 let page = try await patience.read {
-                    try await store.logs(of: job, after: from, level: level, limit: LogFollowing.pageSize)
+                    try await source.logs(of: job, after: from, level: level, limit: LogFollowing.pageSize)
                 }
                 count = page.count
                 if let last = page.last, let createdAt = last.createdAt {

@@ -9,6 +9,16 @@ package struct FindingsView: View {
 
     package var isHealthy: Bool { !findings.contains { $0.state == .fail } }
 
+    /// With what the command ends.
+    package var status: ExitStatus {
+        switch findings.lazy.compactMap(\.obstacle).first {
+        case .badSettings: .badConfiguration
+        case .unreachable: .unreachable
+        case .refused: .refused
+        case nil: isHealthy ? .done : .failed
+        }
+    }
+
     package func text(for screen: Screen) -> String {
         let width = findings.reduce(0) { max($0, $1.subject.count) }
         var text = ""
@@ -23,7 +33,16 @@ package struct FindingsView: View {
                     indent + screen.palette.paint("→ ", .strong) + wrapped(advice.oneLine, indent + "  ", screen.width)
             }
         }
-        return text
+        return text + summary
+    }
+
+    private var summary: String {
+        func counted(_ state: Finding.State, _ noun: String) -> String? {
+            let count = findings.count { $0.state == state }
+            return count > 0 ? "\(count) \(noun)\(count == 1 ? "" : "s")" : nil
+        }
+        let counts = [counted(.fail, "failure"), counted(.warn, "warning")].compactMap(\.self)
+        return counts.isEmpty ? "\nAll is well.\n" : "\n\(counts.joined(separator: ", ")).\n"
     }
 
     private func tone(_ finding: Finding) -> Palette.Tone {
@@ -51,7 +70,8 @@ package struct FindingsView: View {
 
     package var json: JSON {
         .object([
-            ("healthy", .bool(isHealthy)),
+            ("healthy", .bool(isHealthy)), ("failures", .integer(findings.count { $0.state == .fail })),
+            ("warnings", .integer(findings.count { $0.state == .warn })),
             (
                 "findings",
                 .array(

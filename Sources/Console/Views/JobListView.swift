@@ -5,7 +5,8 @@ package import Terminal
 /// Jobs as lines of a table.
 package struct JobListView: View {
     private let jobs: [JobSummary]
-    private let next: JobCursor?
+    /// Where the next page begins; `nil` on the last.
+    package let next: JobCursor?
 
     package init(_ page: JobPage) {
         jobs = page.jobs
@@ -16,6 +17,8 @@ package struct JobListView: View {
         self.jobs = jobs
         next = nil
     }
+
+    package var isEmpty: Bool { jobs.isEmpty }
 
     package func text(for screen: Screen) -> String {
         guard !jobs.isEmpty else { return "" }

@@ -8,6 +8,8 @@ package struct QueueListView: View {
 
     package init(_ queues: [QueueStatus]) { self.queues = queues }
 
+    package var isEmpty: Bool { queues.isEmpty }
+
     package var json: JSON { .object([("queues", .array(queues.map(\.json)))]) }
 
     package func text(for screen: Screen) -> String {

@@ -6,11 +6,12 @@ package import Terminal
 package struct StatisticsView: View {
     private let statistics: JobStatistics
     private let queues: [QueueStatus]
-    private let unserved: [UnservedType]
+    private let unserved: [UnservedType]?
 
     /// - Parameters:
     ///   - queues: Empty where only one workspace is looked at, as the following.
-    package init(_ statistics: JobStatistics, queues: [QueueStatus], unserved: [UnservedType]) {
+    ///   - unserved: `nil` where nobody could tell.
+    package init(_ statistics: JobStatistics, queues: [QueueStatus], unserved: [UnservedType]?) {
         self.statistics = statistics
         self.queues = queues
         self.unserved = unserved
@@ -39,7 +40,7 @@ package struct StatisticsView: View {
                 "statuses",
                 .object(statistics.statuses.sorted { $0.key < $1.key }.map { ($0.key, .integer($0.value)) })
             ),
-            ("queues", .array(queues.map(\.json))), ("unserved", .array(unserved.map(\.json))),
+            ("queues", .array(queues.map(\.json))), ("unserved", unserved.map { .array($0.map(\.json)) } ?? .null),
         ])
     }
 
@@ -52,7 +53,7 @@ package struct StatisticsView: View {
             text += QueueListView(queues).text(for: screen.indented)
                 .split(separator: "\n").map { "  \($0)\n" }.joined()
         }
-        if !unserved.isEmpty {
+        if let unserved, !unserved.isEmpty {
             text += "\n" + palette.paint("Waiting without a worker for their type", .caution) + "\n"
             for entry in unserved.prefix(10) {
                 let wait = entry.oldest.map { ", the oldest due \($0.ago(statistics.asOf))" } ?? ""

@@ -8,6 +8,8 @@ package struct WorkerListView: View {
 
     package init(_ workers: [WorkerStatus]) { self.workers = workers }
 
+    package var isEmpty: Bool { workers.isEmpty }
+
     package func text(for screen: Screen) -> String {
         guard !workers.isEmpty else { return "" }
         var table = Table([

@@ -84,6 +84,14 @@ package indirect enum JSONNode: Sendable, Hashable {
     }
 }
 
+extension JSONNode {
+    /// - Returns: `nil` for anything that isn't JSON in UTF-8.
+    package init?(parsing bytes: [UInt8]) {
+        guard let node = try? JSONReader.read(bytes) else { return nil }
+        self = node
+    }
+}
+
 extension JSONNode: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
     ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {

@@ -8,6 +8,9 @@ package struct JobFilter: Sendable, Hashable {
     package var types: [String] = []
     package var statuses: [JobStatus] = []
     package var priority: Int?
+    /// The worker that runs it, or ran it last.
+    package var workerID: String?
+    package var uniqueKey: String?
     package var since: Timestamp?
     package var until: Timestamp?
     /// Added longer ago than this.
@@ -23,24 +26,57 @@ package struct JobFilter: Sendable, Hashable {
     package var isEverything: Bool { self == JobFilter() }
 
     /// Follows WHERE.
+    ///
+    /// What the planner has to know stands in the text: a state, so that an index on some of them is found, and a
+    /// single value as `=`, so that an index with it in front gives the order. The time is the statement's, as an
+    /// index can't be read up to a clock that goes on.
     package var condition: Fragment {
         var conditions: [Fragment] = []
         if let workspaceID { conditions.append("jobs.workspace_id = \(workspaceID)") }
-        if !queues.isEmpty { conditions.append("coalesce(jobs.job_queue, 'default') = ANY (\(queues))") }
-        if !types.isEmpty { conditions.append("jobs.job_type = ANY (\(types))") }
-        if !statuses.isEmpty { conditions.append("jobs.status = ANY (\(statuses.map(\.rawValue)))") }
+        if !queues.isEmpty { conditions.append("coalesce(jobs.job_queue, 'default') \(Self.isOne(of: queues))") }
+        if !types.isEmpty { conditions.append("jobs.job_type \(Self.isOne(of: types))") }
+        if !statuses.isEmpty {
+            let words = statuses.map { "'\($0.rawValue)'" }.joined(separator: ", ")
+            conditions.append(
+                Fragment(stringLiteral: statuses.count == 1 ? "jobs.status = \(words)" : "jobs.status IN (\(words))"))
+        }
         if let priority { conditions.append("coalesce(jobs.priority, 0) = \(priority)") }
+        if let workerID { conditions.append("jobs.worker_id = \(workerID)") }
+        if let uniqueKey { conditions.append("jobs.unique_key = \(uniqueKey)") }
         if let since { conditions.append("jobs.created_at >= \(since)") }
         if let until { conditions.append("jobs.created_at < \(until)") }
-        if let olderThan { conditions.append("jobs.created_at < clock_timestamp() - \(olderThan)") }
-        if let newerThan { conditions.append("jobs.created_at >= clock_timestamp() - \(newerThan)") }
-        if let search {
-            conditions.append(
-                """
-                (strpos(lower(jobs.error_message), lower(\(search))) > 0 OR starts_with(jobs.id::text, lower(\(search))))
-                """)
-        }
+        if let olderThan { conditions.append("jobs.created_at < statement_timestamp() - \(olderThan)") }
+        if let newerThan { conditions.append("jobs.created_at >= statement_timestamp() - \(newerThan)") }
+        if let search { conditions.append(Self.matches(search)) }
         return conditions.isEmpty ? "true" : Fragment.joined(conditions, separator: " AND ")
+    }
+}
+
+extension JobFilter {
+    private static func isOne(of values: [String]) -> Fragment {
+        values.count == 1 ? "= \(values[0])" : "= ANY (\(values))"
+    }
+
+    private static func matches(_ text: String) -> Fragment {
+        let inError: Fragment =
+            "(jobs.error_message IS NOT NULL AND strpos(lower(jobs.error_message), lower(\(text))) > 0)"
+        guard let ids = idRange(text) else { return inError }
+        return "(jobs.id BETWEEN \(ids.lowerBound) AND \(ids.upperBound) OR \(inError))"
+    }
+
+    /// The ids that begin like a text; `nil` for what no id begins with.
+    package static func idRange(_ text: String) -> ClosedRange<UUID>? {
+        let pattern = Array("00000000-0000-0000-0000-000000000000")
+        let typed = Array(text)
+        guard !typed.isEmpty, typed.count <= pattern.count else { return nil }
+        for (index, character) in typed.enumerated() {
+            guard pattern[index] == "-" ? character == "-" : character.isHexDigit else { return nil }
+        }
+        func filled(_ digit: Character) -> UUID? {
+            UUID(uuidString: String(typed + pattern[typed.count...].map { $0 == "-" ? $0 : digit }))
+        }
+        guard let first = filled("0"), let last = filled("f") else { return nil }
+        return first...last
     }
 }
 

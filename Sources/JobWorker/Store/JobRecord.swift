@@ -5,26 +5,31 @@ package import Postgres
 package struct JobRecord: Sendable {
     package let summary: JobSummary
     package let payload: JSONText
-    package let progress: JSONText?
-    package let result: JSONText?
-    package let errorMessage: String?
-    package let errorStack: String?
-    package let failedAt: Timestamp?
-    package let retryDelaySeconds: Int?
-    package let workerHeartbeatAt: Timestamp?
-    package let createdBy: UUID?
-    package let timeoutSeconds: Int?
-    package let uniqueKey: String?
-    package let workflowID: UUID?
-    package let scheduleID: UUID?
-    package let replayOf: UUID?
-    package let leaseToken: Int64?
+    package var progress: JSONText?
+    package var result: JSONText?
+    package var errorMessage: String?
+    package var errorStack: String?
+    package var failedAt: Timestamp?
+    package var retryDelaySeconds: Int?
+    package var workerHeartbeatAt: Timestamp?
+    package var createdBy: UUID?
+    package var timeoutSeconds: Int?
+    package var uniqueKey: String?
+    package var workflowID: UUID?
+    package var scheduleID: UUID?
+    package var replayOf: UUID?
+    package var leaseToken: Int64?
     /// A process still runs it, be it cancelled or not.
-    package let leaseOpen: Bool
-    package let snoozedSince: Timestamp?
-    package let workerDeaths: Int
+    package var leaseOpen = false
+    package var snoozedSince: Timestamp?
+    package var workerDeaths = 0
     /// The database role that added it; `nil` for rows older than the column.
-    package let insertedBy: String?
+    package var insertedBy: String?
+
+    package init(summary: JobSummary, payload: JSONText) {
+        self.summary = summary
+        self.payload = payload
+    }
 
     /// What a statement selects from a row named `jobs`.
     static let columns =

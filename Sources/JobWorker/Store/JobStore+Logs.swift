@@ -24,6 +24,18 @@ package struct JobLogRecord: Sendable, Hashable {
         self.seq = seq
     }
 
+    /// - Parameter storedLevel: As in the table.
+    package init(
+        id: UUID, storedLevel: String, message: String, metadata: JSONText?, createdAt: Timestamp?, seq: Int
+    ) {
+        self.id = id
+        level = storedLevel
+        self.message = message
+        self.metadata = metadata
+        self.createdAt = createdAt
+        self.seq = seq
+    }
+
     init(_ row: Row) throws(PostgresError) {
         id = try row.decode("id")
         level = try row.decode("log_level")

@@ -6,13 +6,20 @@ package struct JobPage: Sendable {
     package let jobs: [JobSummary]
     /// Where the next page begins; `nil` on the last.
     package let next: JobCursor?
+
+    package init(jobs: [JobSummary], next: JobCursor?) {
+        self.jobs = jobs
+        self.next = next
+    }
 }
 
 extension JobStore {
     /// The jobs that a filter means, newest first.
     ///
-    /// Within a workspace it relies on `jobs_workspace_newest`, whatever the page; without one it reads the whole
-    /// table, as no index on all of it would pay for its upkeep.
+    /// Reads an index in order until the page is full: `jobs_newest`, within a workspace `jobs_workspace_newest`, for
+    /// failed, set-aside, cancelled and blocked jobs `jobs_out_of_the_ordinary` and its like with the workspace in front,
+    /// for unique keys `jobs_keyed`, for texts of errors `jobs_with_error`. What is rare and none of these is looked for
+    /// in all of the table.
     package func jobs(_ filter: JobFilter, after cursor: JobCursor? = nil, limit: Int) async throws(PostgresError)
         -> JobPage
     {
@@ -20,16 +27,23 @@ extension JobStore {
             """
             /* jobworker:jobs.list */
             SELECT \(sql: JobSummary.columns)
-            FROM public.jobs
-            WHERE \(filter.condition) AND \(cursor?.condition ?? "true")
-            ORDER BY jobs.created_at DESC, jobs.id DESC
-            LIMIT \(limit + 1)
+            \(JobStore.newest(filter, after: cursor, limit: limit + 1))
             """)
         var jobs: [JobSummary] = []
         for row in rows { jobs.append(try JobSummary(row)) }
         guard jobs.count > limit else { return JobPage(jobs: jobs, next: nil) }
         jobs.removeLast()
         return JobPage(jobs: jobs, next: jobs.last?.cursor)
+    }
+
+    /// What follows SELECT and its columns in a list of jobs.
+    package static func newest(_ filter: JobFilter, after cursor: JobCursor?, limit: Int) -> Fragment {
+        """
+        FROM public.jobs
+        WHERE \(filter.condition) AND \(cursor?.condition ?? "true")
+        ORDER BY jobs.created_at DESC, jobs.id DESC
+        LIMIT \(limit)
+        """
     }
 
     /// How many jobs a filter means. Reads as much as `jobs` without a limit.
@@ -69,5 +83,11 @@ extension JobStore {
             throw PostgresError(.malformed, operation: "jobworker:now", message: "no answer")
         }
         return try row.decode("now")
+    }
+
+    /// Sends an empty notification.
+    /// - Parameter channel: A name the program itself chose.
+    package func notify(_ channel: String) async throws(PostgresError) {
+        try await pool.query("/* jobworker:notify */ SELECT pg_notify(\(channel), '')")
     }
 }

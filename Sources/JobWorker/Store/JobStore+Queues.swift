@@ -15,6 +15,21 @@ package struct QueueStatus: Sendable, Hashable {
     /// Most jobs at once over all processes; `nil` for no cap.
     package let maxRunning: Int?
     package let asOf: Timestamp
+
+    package init(
+        name: String, depth: Int, due: Int, oldestDueAt: Timestamp?, processing: Int, pausedAt: Timestamp?,
+        pausedBy: String?, maxRunning: Int?, asOf: Timestamp
+    ) {
+        self.name = name
+        self.depth = depth
+        self.due = due
+        self.oldestDueAt = oldestDueAt
+        self.processing = processing
+        self.pausedAt = pausedAt
+        self.pausedBy = pausedBy
+        self.maxRunning = maxRunning
+        self.asOf = asOf
+    }
 }
 
 extension JobStore {
@@ -66,5 +81,26 @@ extension JobStore {
                     maxRunning: try row.decodeIfPresent("max_running"), asOf: try row.decode("as_of")))
         }
         return queues
+    }
+
+    /// Keeps a queue's jobs from being started, or lets them be started again; running ones go on. A queue that nobody
+    /// knows yet is set up.
+    /// - Returns: Whether that changed anything.
+    /// - Throws: `PostgresError`.
+    package func setPaused(_ isPaused: Bool, queue: String, by requester: Requester) async throws -> Bool {
+        try await pool.transaction { connection in
+            try connection.execute(requester.statement)
+            let rows = try connection.execute(
+                """
+                /* jobworker:queues.pause */
+                INSERT INTO public.job_queues AS queue (name, paused_at, paused_by)
+                VALUES (\(queue), CASE WHEN \(isPaused) THEN clock_timestamp() END,
+                        CASE WHEN \(isPaused) THEN \(requester.actor) END)
+                ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at, paused_by = excluded.paused_by
+                WHERE (queue.paused_at IS NULL) = \(isPaused)
+                """)
+            guard rows.affected > 0 else { return false }
+            return true
+        }
     }
 }

@@ -19,6 +19,14 @@ package struct DatabaseSurvey: Sendable {
     package var missingRights: [String] = []
     /// Tables whose row security binds the role without a policy that lets the worker through.
     package var closedTables: [String] = []
+    /// What no worker needs: attributes such as CREATEROLE, memberships such as `service_role`.
+    package var excessPowers: [String] = []
+    /// Rights by which the role could go around the border between workspaces, as `DELETE on public.workspaces`.
+    package var excessRights: [String] = []
+    /// Tables that are none of ours and that the role may write to.
+    package var foreignTables: [String] = []
+    /// Whether the session goes to another machine without TLS.
+    package var isExposed = false
 
     package init() {}
 }
@@ -47,12 +55,33 @@ package struct OddJobs: Sendable, Hashable {
     package let withUnknownStatus: Int
     /// Some of the unknown ones.
     package let unknownStatuses: [String]
+    /// Pending, and without a time at which they would be due.
+    package let neverDue: Int
 
-    package init(withoutWorkspace: Int, withoutStatus: Int, withUnknownStatus: Int, unknownStatuses: [String]) {
+    package init(
+        withoutWorkspace: Int = 0, withoutStatus: Int = 0, withUnknownStatus: Int = 0, unknownStatuses: [String] = [],
+        neverDue: Int = 0
+    ) {
         self.withoutWorkspace = withoutWorkspace
         self.withoutStatus = withoutStatus
         self.withUnknownStatus = withUnknownStatus
         self.unknownStatuses = unknownStatuses
+        self.neverDue = neverDue
+    }
+}
+
+/// What a walk through the whole table `jobs` finds.
+package struct JobCensus: Sendable {
+    package let odd: OddJobs
+    /// Since when the longest finished job of each status has been there, by the database's clock.
+    package let oldestFinished: [JobStatus: Duration]
+    /// All that have ended.
+    package let finished: Int
+
+    package init(odd: OddJobs, oldestFinished: [JobStatus: Duration], finished: Int) {
+        self.odd = odd
+        self.oldestFinished = oldestFinished
+        self.finished = finished
     }
 }
 
@@ -86,6 +115,37 @@ extension JobStore {
                    coalesce((SELECT pg_has_role(worker.oid, 'USAGE') FROM pg_catalog.pg_roles AS worker
                              WHERE worker.rolname = 'jobworker'), false) AS is_worker,
                    pg_is_in_recovery() AS is_standby,
+                   inet_server_addr() IS NOT NULL AND inet_server_addr() IS DISTINCT FROM inet_client_addr()
+                       AND NOT coalesce((SELECT ssl FROM pg_catalog.pg_stat_ssl WHERE pid = pg_backend_pid()), false)
+                       AS is_exposed,
+                   ARRAY(SELECT power FROM (
+                             VALUES ('CREATEROLE', me.rolcreaterole), ('CREATEDB', me.rolcreatedb),
+                                    ('REPLICATION', me.rolreplication)) AS attribute (power, is_held)
+                         WHERE is_held
+                         UNION ALL
+                         SELECT 'membership in ' || quote_ident(rolname) FROM pg_catalog.pg_roles
+                         WHERE rolname <> current_user AND pg_has_role(oid, 'MEMBER')
+                           AND (rolsuper OR rolcreaterole OR rolname = ANY (\(Self.powerfulRoles)))
+                         ORDER BY 1) AS excess_powers,
+                   ARRAY(SELECT single || ' on ' || name
+                         FROM (SELECT name, oid, 'TRUNCATE' AS rights FROM present
+                               UNION ALL
+                               SELECT name, to_regclass(name), 'INSERT,UPDATE,DELETE'
+                               FROM unnest(ARRAY['public.workspaces', 'public.workspace_members', 'auth.users']) AS name
+                               UNION ALL
+                               SELECT name, to_regclass(name), 'INSERT,DELETE'
+                               FROM unnest(ARRAY['public.accounts', 'public.contacts']) AS name) AS border,
+                              unnest(string_to_array(rights, ',')) AS single
+                         WHERE has_table_privilege(oid, single) ORDER BY name, single) AS excess_rights,
+                   ARRAY(SELECT format('%I.%I', relnamespace::regnamespace::text, relname)
+                         FROM pg_catalog.pg_class
+                         WHERE relkind IN ('r', 'p', 'f') AND relpersistence <> 't'
+                           AND relnamespace::regnamespace::text NOT IN ('pg_catalog', 'information_schema', 'jobworker')
+                           AND oid NOT IN (SELECT oid FROM present)
+                           -- The application's triggers copy changed rows there, with the worker's rights.
+                           AND relname NOT IN ('workspace_members', 'users', 'account_versions', 'contact_versions')
+                           AND (has_any_column_privilege(oid, 'INSERT, UPDATE') OR has_table_privilege(oid, 'DELETE'))
+                         ORDER BY 1) AS foreign_tables,
                    ARRAY(SELECT name FROM present
                          WHERE name LIKE 'public.job%' AND pg_has_role(relowner, 'USAGE') ORDER BY name) AS owned,
                    ARRAY(SELECT single || ' on ' || name
@@ -113,8 +173,18 @@ extension JobStore {
         survey.ownedTables = try row.decode("owned")
         survey.missingRights = try row.decode("missing")
         survey.closedTables = try row.decode("closed")
+        survey.isExposed = try row.decode("is_exposed")
+        survey.excessPowers = try row.decode("excess_powers")
+        survey.excessRights = try row.decode("excess_rights")
+        survey.foreignTables = try row.decode("foreign_tables")
         return survey
     }
+
+    /// Roles whose rights go around row security or reach the server's files.
+    private static let powerfulRoles = [
+        "service_role", "pg_read_all_data", "pg_write_all_data", "pg_read_server_files", "pg_write_server_files",
+        "pg_execute_server_program",
+    ]
 
     /// The oldest transaction that holds back VACUUM, if there is any. Of other roles' sessions only members of
     /// `pg_read_all_stats` see something.
@@ -138,23 +208,45 @@ extension JobStore {
             age: .seconds(try row.decode("seconds", as: Double.self)))
     }
 
-    /// Counts the rows that stay as the application left them. Reads the whole table.
-    package func oddJobs() async throws(PostgresError) -> OddJobs {
+    /// Counts the rows that stay as the application left them, and looks how old the finished ones are. Reads the whole
+    /// table.
+    package func census() async throws(PostgresError) -> JobCensus {
         let known = JobStatus.allCases.map(\.rawValue)
+        let final = JobStatus.allCases.filter(\.isFinal)
         let rows = try await pool.query(
             """
-            /* jobworker:survey.odd_jobs */
+            /* jobworker:survey.census */
             SELECT count(*) FILTER (WHERE workspace_id IS NULL) AS without_workspace,
                    count(*) FILTER (WHERE status IS NULL) AS without_status,
                    count(*) FILTER (WHERE status <> ALL (\(known))) AS with_unknown_status,
-                   coalesce((array_agg(DISTINCT status::text) FILTER (WHERE status <> ALL (\(known))))[:5], '{}') AS unknown
+                   coalesce((array_agg(DISTINCT status::text) FILTER (WHERE status <> ALL (\(known))))[:5], '{}') AS unknown,
+                   count(*) FILTER (WHERE status = 'pending' AND created_at IS NULL AND scheduled_for IS NULL
+                                    AND next_retry_at IS NULL) AS never_due,
+                   count(*) FILTER (WHERE status = ANY (\(final.map(\.rawValue)))) AS finished,
+                   ARRAY[\(ages(final))] AS ages
             FROM public.jobs
             """)
-        guard let row = rows.first else {
-            return OddJobs(withoutWorkspace: 0, withoutStatus: 0, withUnknownStatus: 0, unknownStatuses: [])
+        guard let row = rows.first else { return JobCensus(odd: OddJobs(), oldestFinished: [:], finished: 0) }
+        var oldest: [JobStatus: Duration] = [:]
+        // -1 where there is none.
+        for (status, age) in zip(final, try row.decode("ages", as: [Double].self)) where age >= 0 {
+            oldest[status] = .seconds(age)
         }
-        return OddJobs(
-            withoutWorkspace: try row.decode("without_workspace"), withoutStatus: try row.decode("without_status"),
-            withUnknownStatus: try row.decode("with_unknown_status"), unknownStatuses: try row.decode("unknown"))
+        return JobCensus(
+            odd: OddJobs(
+                withoutWorkspace: try row.decode("without_workspace"), withoutStatus: try row.decode("without_status"),
+                withUnknownStatus: try row.decode("with_unknown_status"), unknownStatuses: try row.decode("unknown"),
+                neverDue: try row.decode("never_due")),
+            oldestFinished: oldest, finished: try row.decode("finished"))
+    }
+
+    private func ages(_ statuses: [JobStatus]) -> Fragment {
+        .joined(
+            statuses.map { status in
+                """
+                coalesce(extract(epoch FROM clock_timestamp() - min(coalesce(completed_at, failed_at, created_at))
+                    FILTER (WHERE status = \(status.rawValue)))::float8, -1)
+                """
+            }, separator: ", ")
     }
 }

@@ -22,6 +22,25 @@ package struct WorkerStatus: Sendable, Hashable {
     package let seenAt: Timestamp
     package let state: State
     package let asOf: Timestamp
+
+    package init(
+        id: String, instance: String, host: String, pid: Int?, version: String?, queues: [String], jobTypes: [String],
+        running: Int, maxConcurrent: Int?, startedAt: Timestamp, seenAt: Timestamp, state: State, asOf: Timestamp
+    ) {
+        self.id = id
+        self.instance = instance
+        self.host = host
+        self.pid = pid
+        self.version = version
+        self.queues = queues
+        self.jobTypes = jobTypes
+        self.running = running
+        self.maxConcurrent = maxConcurrent
+        self.startedAt = startedAt
+        self.seenAt = seenAt
+        self.state = state
+        self.asOf = asOf
+    }
 }
 
 extension JobStore {

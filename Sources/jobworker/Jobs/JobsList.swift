@@ -4,7 +4,7 @@ import JobWorker
 
 struct JobsList: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "list", abstract: "Lists jobs, newest first.")
+        commandName: "list", abstract: "Lists jobs, newest first.", usage: "jobworker jobs list [<options>]")
 
     @OptionGroup var filter: FilterOptions
 
@@ -14,6 +14,7 @@ struct JobsList: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Begin where the last page ended: its next_cursor.", valueName: "cursor"))
     var cursor: JobCursor?
 
+    @OptionGroup var watching: WatchOptions
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
@@ -21,9 +22,14 @@ struct JobsList: AsyncParsableCommand {
     }
 
     @MainActor func run() async throws {
-        let page = try await common.session().store.jobs(filter.filter, after: cursor, limit: limit)
-        common.printer.show(JobListView(page))
-        if page.jobs.isEmpty { common.printer.hint("No job matches.") }
-        if let next = page.next { common.printer.hint("There are more: --cursor \(next.text)") }
+        let source = try common.session().source
+        let printer = common.printer
+        let (filter, cursor, limit) = (filter.filter, cursor, limit)
+        try await watching.show(printer) {
+            JobListView(try await source.jobs(filter, after: cursor, limit: limit))
+        } then: { view in
+            if view.isEmpty { printer.hint("No job matches.") }
+            if let next = view.next { printer.hint("There are more: --cursor \(next.text)") }
+        }
     }
 }

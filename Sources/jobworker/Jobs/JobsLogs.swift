@@ -5,9 +5,10 @@ import JobWorker
 
 struct JobsLogs: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "logs", abstract: "Prints the log of a job, oldest row first.")
+        commandName: "logs", abstract: "Prints the log of a job, oldest row first.",
+        usage: "jobworker jobs logs <id> [<options>]")
 
-    @Argument(help: "The job's id.")
+    @Argument(help: "The job's id.", completion: Completions.jobs)
     var id: UUID
 
     @Flag(name: .shortAndLong, help: "Go on with new rows until the job has ended.")
@@ -28,19 +29,19 @@ struct JobsLogs: AsyncParsableCommand {
     }
 
     @MainActor func run() async throws {
-        let store = try common.session().store
+        let source = try common.session().source
         if follow {
-            try await untilInterrupted { try await follow(store) }
+            try await untilInterrupted { try await follow(source) }
         } else {
-            let rows = try await store.lastLogs(of: id, level: level, limit: last)
-            if rows.isEmpty, try await store.jobs(withIDs: [id]).isEmpty { throw JobChangeRefusal.notFound(id) }
+            let rows = try await source.lastLogs(of: id, level: level, limit: last)
+            if rows.isEmpty, try await source.jobs(withIDs: [id]).isEmpty { throw JobChangeRefusal.notFound(id) }
             common.printer.show(LogView(rows))
         }
     }
 
-    @MainActor private func follow(_ store: JobStore) async throws {
+    @MainActor private func follow(_ source: any JobSource) async throws {
         let printer = common.printer
-        let ended = try await LogFollowing(store, job: id, level: level).run(last: last) { rows in
+        let ended = try await LogFollowing(source, job: id, level: level).run(last: last) { rows in
             rows.forEach { printer.stream(LogLine($0)) }
             return printer.isOpen
         }

@@ -7,7 +7,7 @@ struct JobsShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Shows everything about a job, its log included.")
 
-    @Argument(help: "The job's id.")
+    @Argument(help: "The job's id.", completion: Completions.jobs)
     var id: UUID
 
     @Option(help: ArgumentHelp("How many of the newest log rows to show, 0 to 10000.", valueName: "n"))
@@ -20,8 +20,8 @@ struct JobsShow: AsyncParsableCommand {
     }
 
     @MainActor func run() async throws {
-        let store = try common.session().store
-        guard let job = try await store.job(withID: id) else { throw JobChangeRefusal.notFound(id) }
-        common.printer.show(JobView(job, logs: try await store.lastLogs(of: id, limit: logs)))
+        let source = try common.session().source
+        guard let job = try await source.job(withID: id) else { throw JobChangeRefusal.notFound(id) }
+        common.printer.show(JobView(job, logs: try await source.lastLogs(of: id, level: .debug, limit: logs)))
     }
 }

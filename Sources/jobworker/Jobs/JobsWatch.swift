@@ -9,15 +9,15 @@ struct JobsWatch: AsyncParsableCommand {
         abstract: "Shows jobs while they change.",
         discussion: """
             Redraws in place on a terminal, else prints a line for each change. Named jobs are watched until all have \
-            ended, others until Ctrl-C.
+            ended, others until Ctrl-C. A single one is shown with its progress and what its log says.
             """)
 
-    @Argument(help: "Ids of jobs; without any, the newest that the options mean.")
+    @Argument(help: "Ids of jobs; without any, the newest that the options mean.", completion: Completions.jobs)
     var ids: [UUID] = []
 
     @OptionGroup var filter: FilterOptions
 
-    @Option(help: ArgumentHelp("Most jobs to watch, 1 to 1000.", valueName: "n"))
+    @Option(help: ArgumentHelp("Most jobs to watch, or rows of one's log to begin with; 1 to 1000.", valueName: "n"))
     var limit = 20
 
     @Option(help: ArgumentHelp("Time between two looks.", valueName: "length"), transform: lengthOfTime)
@@ -34,10 +34,14 @@ struct JobsWatch: AsyncParsableCommand {
     }
 
     @MainActor func run() async throws {
-        let store = try common.session().store
+        let source = try common.session().source
         try await untilInterrupted {
-            try await Watching(common.printer, interval: interval).jobs(
-                store, ids: ids, filter: filter.filter, limit: limit)
+            let watching = Watching(common.printer, interval: interval)
+            if let id = ids.first, ids.count == 1 {
+                try await watching.job(source, id: id, last: limit)
+            } else {
+                try await watching.jobs(source, ids: ids, filter: filter.filter, limit: limit)
+            }
         }
     }
 }

@@ -21,6 +21,13 @@ extension JobCursor: ExpressibleByArgument {
     return length
 }
 
+@Sendable func priorityNumber(_ text: String) throws -> Int {
+    guard let priority = Priority(text: text) else {
+        throw ValidationError("must be high, normal, low or a whole number from -10 to 10")
+    }
+    return priority.rawValue
+}
+
 @Sendable func pointInTime(_ text: String) throws -> Timestamp {
     guard let time = PointInTime.parse(text) else { throw ValidationError("must be \(PointInTime.allowed)") }
     return time

@@ -5,7 +5,7 @@ import JobWorker
 
 /// Jobs to change: named ones, or all that a filter means.
 struct ChangeOptions: ParsableArguments {
-    @Argument(help: "Ids of jobs.")
+    @Argument(help: "Ids of jobs.", completion: Completions.jobs)
     var ids: [UUID] = []
 
     @OptionGroup var filter: FilterOptions
@@ -14,6 +14,8 @@ struct ChangeOptions: ParsableArguments {
     var yes = false
 
     @OptionGroup var why: ReasonOptions
+    @Flag(name: [.customShort("n"), .long], help: "Only show how many jobs would be changed, and some of them.")
+    var dryRun = false
 
     @OptionGroup var common: CommonOptions
 
@@ -24,11 +26,11 @@ struct ChangeOptions: ParsableArguments {
     }
 
     @MainActor func run(_ action: JobChanging.Action) async throws {
-        let changing = JobChanging(action, try common.session(reason: why.reason), common.printer)
+        let changing = JobChanging(action, try common.session(reason: why.reason).source, common.printer)
         if ids.isEmpty {
-            try await changing.run(filter.filter, isConfirmed: yes)
+            try await changing.run(filter.filter, dryRun ? .dryRun : yes ? .given : .asked)
         } else {
-            try await changing.run(ids)
+            try await changing.run(ids, isDryRun: dryRun)
         }
     }
 }

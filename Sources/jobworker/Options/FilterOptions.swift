@@ -2,20 +2,31 @@ import ArgumentParser
 import Console
 import FoundationEssentials
 import JobWorker
+import Postgres
 
 /// Which jobs are meant. Options of one name add up, those of different names all have to hold.
 struct FilterOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Of this workspace.", valueName: "uuid"))
+    @Option(help: ArgumentHelp("Of this workspace.", valueName: "uuid"), completion: Completions.workspaces)
     var workspace: UUID?
 
-    @Option(help: ArgumentHelp("In this queue; may be given several times.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("In this queue; may be given several times.", valueName: "name"),
+        completion: Completions.queues)
     var queue: [String] = []
 
-    @Option(help: ArgumentHelp("Of this type; may be given several times.", valueName: "type"))
+    @Option(
+        help: ArgumentHelp("Of this type; may be given several times.", valueName: "type"),
+        completion: Completions.types)
     var type: [String] = []
 
     @Option(help: ArgumentHelp("In this state; may be given several times.", valueName: "status"))
     var status: [JobStatus] = []
+
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Of this priority: high, normal, low or -10 to 10.", valueName: "priority"),
+        completion: .list(["high", "normal", "low"]), transform: priorityNumber)
+    var priority: Int?
 
     @Option(
         help: ArgumentHelp("Added longer ago than this: 10m, 2h, 1d.", valueName: "length"), transform: lengthOfTime)
@@ -23,6 +34,22 @@ struct FilterOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("Added no longer ago than this.", valueName: "length"), transform: lengthOfTime)
     var newerThan: Duration?
+
+    @Option(
+        help: ArgumentHelp(
+            "Added at this time or later: 2026-03-02T08:15:00Z or '2026-03-02 08:15'.", valueName: "time"),
+        transform: pointInTime)
+    var since: Timestamp?
+
+    @Option(help: ArgumentHelp("Added before this time.", valueName: "time"), transform: pointInTime)
+    var until: Timestamp?
+
+    @Option(
+        help: ArgumentHelp("That this worker runs, or ran last.", valueName: "id"), completion: Completions.workers)
+    var worker: String?
+
+    @Option(help: ArgumentHelp("With this unique key.", valueName: "key"))
+    var uniqueKey: String?
 
     @Option(help: ArgumentHelp("With this in the error message, or at the start of the id.", valueName: "text"))
     var search: String?
@@ -33,8 +60,13 @@ struct FilterOptions: ParsableArguments {
         filter.queues = queue
         filter.types = type
         filter.statuses = status
+        filter.priority = priority
         filter.olderThan = olderThan
         filter.newerThan = newerThan
+        filter.since = since
+        filter.until = until
+        filter.workerID = worker
+        filter.uniqueKey = uniqueKey
         filter.search = search
         return filter
     }

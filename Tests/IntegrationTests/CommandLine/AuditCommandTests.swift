@@ -39,6 +39,12 @@ import Testing
             command: "jobs delete", arguments: { ["jobs", "delete", $0.text] }, status: .completed,
             actions: ["job.delete"]),
         Change(
+            command: "queues pause", arguments: { _ in ["queues", "pause", "mail"] }, status: .completed,
+            actions: ["queue.pause"]),
+        Change(
+            command: "queues resume", arguments: { _ in ["queues", "resume", "mail"] }, status: .completed,
+            actions: ["queue.resume"]),
+        Change(
             command: "keys set-apollo",
             arguments: { _ in ["keys", "set-apollo", "--workspace", TestDatabase.workspace.text] }, status: .completed,
             actions: ["settings.add", "settings.change"], input: "sk-very-secret-1234\n"),

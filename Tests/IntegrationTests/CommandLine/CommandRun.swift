@@ -40,6 +40,21 @@ struct CommandRun {
             environment: self.environment(database, role).merging(environment) { _, given in given }, input: input)
     }
 
+    /// Runs it in a terminal of its own, as wide as told. What it writes to standard error stands in `output`, too.
+    static func terminal(
+        _ arguments: [String], database: TestDatabase? = nil, columns: Int = 80, rows: Int = 40,
+        environment: [String: String] = [:], input: String = ""
+    ) async throws -> CommandRun {
+        let words = ([BuiltProgram.path("jobworker")] + arguments)
+            .map { "'" + $0.replacing("'", with: "'\\''") + "'" }.joined(separator: " ")
+        let line = "stty cols \(columns) rows \(rows) -echo; exec \(words)"
+        let variables = self.environment(database, TestDatabase.workerRole)
+            .merging(["TERM": "xterm", "SHELL": "/bin/sh"]) { $1 }.merging(environment) { $1 }
+        let run = try await run("script", ["-qec", line, "/dev/null"], environment: variables, input: input)
+        return CommandRun(
+            status: run.status, output: run.output.replacing("\r\n", with: "\n"), error: run.error)
+    }
+
     private static func environment(_ database: TestDatabase?, _ role: String) -> [String: String] {
         // Nothing of this machine's: no NO_COLOR, no PGHOST.
         var variables = ["PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"]
