@@ -78,6 +78,7 @@ let package = Package(
         room("Systemd", ["CLibSystemd", logging]),
         room("Logs", [logging, "Systemd"]),
         room("YAML", ["CLibYAML"]),
+        room("Cron", []),
         room("Telemetry", [coreMetrics]),
         room("Settings", ["YAML"]),
         .target(
@@ -166,7 +167,9 @@ let package = Package(
         .testTarget(
             name: "UnitTests",
             dependencies: [
-                "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations",
+                "Support", "Development", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
+                "Migrations",
+                "Cron",
                 "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
                 "Console",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
