@@ -96,9 +96,10 @@ let package = Package(
                 .embedInCode("0008_api_requests.sql"),
                 .embedInCode("0009_job_events.sql"),
                 .embedInCode("0010_wakeups.sql"),
+                .embedInCode("0012_schedules.sql"),
             ],
             swiftSettings: swiftSettings),
-        room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
+        room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
         room(
             "Development",
@@ -117,8 +118,8 @@ let package = Package(
         room(
             "Daemon",
             [
-                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                "API",
+                "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
@@ -130,7 +131,8 @@ let package = Package(
         room(
             "Console",
             [
-                "Terminal", "Doctor", "JobWorker", "Migrations", "Enrichment", "HTTPClient", "Postgres", "Settings",
+                "Terminal", "Doctor", "JobWorker", "Cron", "Migrations", "Enrichment", "HTTPClient", "Postgres",
+                "Settings",
                 "Logs", signals,
             ]),
 
@@ -181,7 +183,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens",
-                "Migrations",
+                "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,
             swiftSettings: swiftSettings),

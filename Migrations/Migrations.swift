@@ -34,5 +34,6 @@ public struct Migration: Sendable {
         Migration(8, "api_requests", PackageResources._008_api_requests_sql),
         Migration(9, "job_events", PackageResources._009_job_events_sql),
         Migration(10, "wakeups", PackageResources._010_wakeups_sql),
+        Migration(12, "schedules", PackageResources._012_schedules_sql),
     ]
 }

@@ -30,6 +30,9 @@ package struct ZoneRules: Sendable, Hashable {
         self.tail = tail
     }
 
+    /// Seconds east of Greenwich at a moment, in seconds since 1970.
+    package func offset(at moment: Int) -> Int { span(at: moment).offset }
+
     /// The time of one offset around a moment.
     func span(at moment: Int) -> Span {
         if let last = changes.last, moment < last.at || tail == nil { return known(at: moment) }

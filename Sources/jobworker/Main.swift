@@ -17,7 +17,9 @@ struct Main: AsyncParsableCommand {
         version: Program.version,
         groupedSubcommands: [
             CommandGroup(name: "The worker", subcommands: [Run.self, Health.self, Dev.self]),
-            CommandGroup(name: "Jobs", subcommands: [Enqueue.self, Jobs.self, Stats.self, Queues.self, Workers.self]),
+            CommandGroup(
+                name: "Jobs",
+                subcommands: [Enqueue.self, Jobs.self, Schedules.self, Stats.self, Queues.self, Workers.self]),
             CommandGroup(
                 name: "Set-up",
                 subcommands: [

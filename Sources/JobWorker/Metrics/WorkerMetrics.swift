@@ -64,6 +64,14 @@ final class WorkerMetrics: Sendable {
         counter.increment()
     }
 
+    /// What became of a schedule's ticks.
+    func ticked(added: Int, isSkipped: Bool, isFailed: Bool) {
+        for (outcome, count) in [("made", added), ("skipped", isSkipped ? 1 : 0), ("failed", isFailed ? 1 : 0)]
+        where count > 0 {
+            Counter(label: MetricCatalog.scheduleTicks.name, dimensions: [("outcome", outcome)]).increment(by: count)
+        }
+    }
+
     func tookBack(_ count: Int) { if count > 0 { reaped.increment(by: count) } }
 
     func databaseFailed() { databaseErrors.increment() }
