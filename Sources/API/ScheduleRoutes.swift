@@ -149,7 +149,9 @@ struct ScheduleRoutes: Sendable {
         case (nil, nil): break
         case (let cron?, nil): changes.pace = .cron(cron)
         case (nil, let seconds?): changes.pace = .every(seconds)
-        default: throw .invalidParameter("cron", "and every_seconds exclude each other")
+        default:
+            throw APIError(
+                .unprocessableContent, code: "invalid_schedule", "cron and every_seconds exclude each other.")
         }
         changes.timeZone = document["timezone"]?.string
         changes.overlap = document["overlap"]?.string.flatMap { Schedule.Overlap(rawValue: $0) }
