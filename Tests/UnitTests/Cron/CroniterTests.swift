@@ -32,9 +32,12 @@ struct CroniterTests {
                 after: 1_577_836_800 + generator.number(0...315_360_000))
         }
         let answers = try await CroniterTests.ask(python, questions)
+        let rules = try CroniterTests.zones.reduce(into: [:]) { $0[$1] = try ZoneDirectory.system.rules(of: $1) }
         var compared = 0
         for (question, answer) in zip(questions, answers) {
-            let zone = try ZoneDirectory.system.rules(of: question.zone)
+            // Other tests wait for their turn.
+            await Task.yield()
+            let zone = try #require(rules[question.zone])
             let ours = Recurrence.cron(try CronExpression(question.cron), zone).next(after: question.after * 1_000_000)
             let next = try #require(ours, "\(question)") / 1_000_000
             guard ![question.after, answer, next].contains(where: { isNearChange($0, zone) }) else { continue }
