@@ -169,7 +169,7 @@ let package = Package(
         .testTarget(
             name: "UnitTests",
             dependencies: [
-                "Support", "Development", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
+                "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
                 "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",

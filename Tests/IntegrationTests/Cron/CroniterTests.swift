@@ -1,5 +1,5 @@
-import Development
-import Glibc
+import Postgres
+import Subprocess
 import Support
 import Testing
 
@@ -44,9 +44,13 @@ struct CroniterTests {
             compared += 1
             #expect(
                 next == answer,
-                "\(question): ours \(text(of: next * 1_000_000)), croniter's \(text(of: answer * 1_000_000))")
+                "\(question): ours \(Self.text(next)), croniter's \(Self.text(answer))")
         }
         #expect(compared > CroniterTests.count * 9 / 10)
+    }
+
+    private static func text(_ second: Int) -> String {
+        Timestamp(microseconds: Int64(second) * 1_000_000).text(fractionDigits: 0)
     }
 
     private func isNearChange(_ moment: Int, _ zone: ZoneRules) -> Bool {
@@ -58,17 +62,10 @@ struct CroniterTests {
     // MARK: Python
 
     private static func ask(_ python: String, _ questions: [Question]) async throws -> [Int] {
-        let folder = try temporaryFolder()
-        defer { for name in ["questions", "answers"] { unlink("\(folder)/\(name)") }; rmdir(folder) }
-        try write(
-            questions.map { "\($0.cron)|\($0.zone)|\($0.after)" }.joined(separator: "\n"), to: "\(folder)/questions")
-        let process = TiedProcess([python, "-c", script, "\(folder)/questions", "\(folder)/answers"])
-        var output: [String] = []
-        for await line in process.lines { output.append(line) }
-        let status = await process.ended()
-        try #require(status == 0, "\(output.joined(separator: "\n"))")
-        let bytes = try #require(ZoneBytes.read("\(folder)/answers"))
-        let answers = String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { Int($0) }
+        let input = questions.map { "\($0.cron)|\($0.zone)|\($0.after)\n" }.joined()
+        let (status, output) = await run([python, "-c", script], input: input)
+        try #require(status == 0, "\(output)")
+        let answers = output.split(separator: "\n").compactMap { Int($0) }
         try #require(answers.count == questions.count)
         return answers
     }
@@ -77,46 +74,40 @@ struct CroniterTests {
         import sys, datetime, zoneinfo
         from croniter import croniter
         zoneinfo.reset_tzpath(to=["/usr/share/zoneinfo"])
-        with open(sys.argv[1]) as questions, open(sys.argv[2], "w") as answers:
-            for line in questions:
-                cron, zone, after = line.strip().split("|")
-                start = datetime.datetime.fromtimestamp(int(after), zoneinfo.ZoneInfo(zone))
-                print(int(croniter(cron, start).get_next(datetime.datetime).timestamp()), file=answers)
+        for line in sys.stdin:
+            cron, zone, after = line.strip().split("|")
+            start = datetime.datetime.fromtimestamp(int(after), zoneinfo.ZoneInfo(zone))
+            print(int(croniter(cron, start).get_next(datetime.datetime).timestamp()))
         """
 
     /// A Python that has croniter, in an environment of its own beside the built programs.
     private static func python() async throws -> String {
         let folder = BuiltProgram.path("croniter-python")
         let python = "\(folder)/bin/python3"
-        if await run([python, "-c", "import croniter"]) == nil { return python }
+        if await run([python, "-c", "import croniter"]).status == 0 { return python }
         let made = await run(["python3", "-m", "venv", "--clear", folder])
-        if let made { try Test.cancel("there is no python3 that can make an environment: \(made)") }
+        if made.status != 0 { try Test.cancel("there is no python3 that can make an environment: \(made.output)") }
         let installed = await run([
             "timeout", "90", python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--retries", "1",
             "croniter>=6",
         ])
-        if let installed { try Test.cancel("croniter can't be installed: \(installed)") }
+        if installed.status != 0 { try Test.cancel("croniter can't be installed: \(installed.output.suffix(500))") }
         return python
     }
 
-    /// - Returns: What it said, if it failed.
-    private static func run(_ command: [String]) async -> String? {
-        let process = TiedProcess(command)
-        var last = "no such program"
-        for await line in process.lines { last = line }
-        return await process.ended() == 0 ? nil : last
-    }
-
-    private static func temporaryFolder() throws -> String {
-        var template = Array("/tmp/croniter-XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    private static func write(_ text: String, to path: String) throws {
-        let file = try #require(fopen(path, "w"))
-        defer { fclose(file) }
-        try #require(fputs(text, file) >= 0)
+    /// - Returns: Status 127 where there is no such program.
+    private static func run(_ command: [String], input: String = "") async -> (status: Int32, output: String) {
+        do {
+            let result = try await Subprocess.run(
+                .name("env"), arguments: Arguments(command), input: .string(input), output: .string(limit: 4 << 20),
+                error: .string(limit: 1 << 20))
+            switch result.terminationStatus {
+            case .exited(let code): return (code, code == 0 ? result.standardOutput : result.standardError)
+            case .signaled(let signal): return (128 + signal, result.standardError)
+            }
+        } catch {
+            return (127, "\(error)")
+        }
     }
 }
 
