@@ -68,9 +68,10 @@ package enum ScheduleTable {
         let new = Merged(old, changes)
         let columns = try new.differences(from: old, payload: changes.payload, connection)
         guard !columns.isEmpty else { return (old, []) }
-        var next = old.nextRunAt
-        if !Set(columns).isDisjoint(with: ["cron", "every_seconds", "timezone"]) || (new.isEnabled && !old.isEnabled) {
-            next = new.isEnabled ? try self.next(new.pace, new.timeZone, after: old.asOf) : nil
+        // A paused one has none; so whoever lets it go on gives it another than it had.
+        var next = new.isEnabled ? old.nextRunAt : nil
+        if new.isEnabled, !old.isEnabled || !Set(columns).isDisjoint(with: ["cron", "every_seconds", "timezone"]) {
+            next = try self.next(new.pace, new.timeZone, after: old.asOf)
         }
         let rows = try connection.execute(
             """

@@ -123,8 +123,8 @@ import Testing
                 (#""cron":"@daily","timezone":"Mars/Olympus""#, 422, "The time zone 'Mars/Olympus' is not known"),
                 (#""cron":"@daily","every_seconds":5"#, 422, "exclude each other"),
                 (#""priority":0"#, 422, "Give either cron or every_seconds."),
-                (#""cron":"@daily","overlap":"never""#, 422, "overlap"),
-                (#""cron":"@daily","next_run_at":"2026-01-01T00:00:00Z""#, 422, "next_run_at"),
+                (#""cron":"@daily","overlap":"never""#, 422, "Overlap must be one of allow, skip."),
+                (#""cron":"@daily","next_run_at":"2026-01-01T00:00:00Z""#, 422, "Next_run_at is not known here."),
                 (#""cron":"@daily","payload":"\#(String(repeating: "x", count: 70_000))""#, 422, "65536 bytes"),
             ]
             for (rest, status, words) in cases {
