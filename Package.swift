@@ -78,6 +78,7 @@ let package = Package(
         room("Systemd", ["CLibSystemd", logging]),
         room("Logs", [logging, "Systemd"]),
         room("YAML", ["CLibYAML"]),
+        room("Cron", []),
         room("Telemetry", [coreMetrics]),
         room("Settings", ["YAML"]),
         .target(
@@ -96,10 +97,11 @@ let package = Package(
                 .embedInCode("0009_job_events.sql"),
                 .embedInCode("0010_wakeups.sql"),
                 .embedInCode("0011_audit.sql"),
+                .embedInCode("0012_schedules.sql"),
                 .embedInCode("0013_lists.sql"),
             ],
             swiftSettings: swiftSettings),
-        room("JobWorker", ["Postgres", "Migrations", crypto, logging, metrics, lifecycle]),
+        room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
         room(
             "Development",
@@ -122,8 +124,8 @@ let package = Package(
         room(
             "Daemon",
             [
-                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "ControlPlane",
-                "API",
+                "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
@@ -135,9 +137,8 @@ let package = Package(
         room(
             "Console",
             [
-                "Terminal", "Doctor", "Explanation", "JobWorker", "Migrations", "Enrichment", "ControlPlane", "HTTPClient",
-                "Postgres",
-                "Settings", "Logs", signals,
+                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "ControlPlane",
+                "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
 
         .executableTarget(
@@ -173,7 +174,9 @@ let package = Package(
         .testTarget(
             name: "UnitTests",
             dependencies: [
-                "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Migrations",
+                "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
+                "Migrations",
+                "Cron",
                 "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
@@ -186,8 +189,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens",
-                "Explanation",
-                "Migrations",
+                "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,
             exclude: ["CommandLine/Golden"],

@@ -35,6 +35,7 @@ public struct Migration: Sendable {
         Migration(9, "job_events", PackageResources._009_job_events_sql),
         Migration(10, "wakeups", PackageResources._010_wakeups_sql),
         Migration(11, "audit", PackageResources._011_audit_sql),
+        Migration(12, "schedules", PackageResources._012_schedules_sql),
         Migration(13, "lists", PackageResources._013_lists_sql),
     ]
 }

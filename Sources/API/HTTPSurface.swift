@@ -24,6 +24,7 @@ package struct HTTPSurface: Sendable {
             + BulkRoutes(database: database).routes + StatisticsRoutes(database: database).routes
             + EventRoutes(database: database, hub: hub).routes + RecordRoutes(database: database).routes
             + WorkspaceRoutes(database: database, vault: vault, keys: keys).routes
+            + ScheduleRoutes(database: database).routes
             + OperationRoutes(database: database, silence: silence).routes
     }
 

@@ -87,7 +87,7 @@ public struct Daemon: Sendable {
             configuration: WorkerConfiguration(
                 configuration, identity: identity, version: version, holdsInstanceLock: lock != nil),
             pool: pool, listen: settings(configuration.listenConnection, "listen"),
-            processors: try registry(enrichment), logger: logger, check: columnCheck(pool),
+            processors: try registry(enrichment), logger: logger, check: whenConnected(pool),
             migrate: migratingFirst ? migration() : nil)
         // Figures have a connection of their own, opened when somebody asks for them.
         let figuresPool = ConnectionPool(settings(configuration[Catalog.databaseURL], "figures"), limit: 1)
@@ -95,7 +95,8 @@ public struct Daemon: Sendable {
             registry: metricRegistry, worker: worker, store: JobStore(pool: figuresPool), version: version,
             logger: logger)
         do {
-            try await serve(worker, figures, statsd, apiParts(vault, client), on: try addresses(directory))
+            try await serve(
+                worker, figures, statsd, apiParts(vault, client), scheduleFolder(pool), on: try addresses(directory))
         } catch {
             await statsd?.stop()
             throw error
@@ -108,7 +109,7 @@ public struct Daemon: Sendable {
 
     private func serve(
         _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, _ api: APIParts,
-        on addresses: [ListenAddress]
+        _ schedules: @escaping @Sendable (Configuration) -> ScheduleFolder, on addresses: [ListenAddress]
     ) async throws {
         let group = Live<ServiceGroup?>(nil)
         let isServing = Live(false)
@@ -123,7 +124,7 @@ public struct Daemon: Sendable {
         }
         let reload = Reload(
             sources: sources, current: configuration, worker: worker, authentication: authentication,
-            logLevel: logLevel, notifier: notifier, logger: logger)
+            schedules: schedules, logLevel: logLevel, notifier: notifier, logger: logger)
         let service = ServiceIdentity(
             region: configuration[Catalog.region], environment: configuration[Catalog.environment], version: version)
         let logger = logger
@@ -268,6 +269,20 @@ public struct Daemon: Sendable {
                 throw WorkerRefusal("\(error)")
             }
         }
+    }
+
+    /// Brings in the schedules of files, then looks which types can't be served.
+    private func whenConnected(_ pool: ConnectionPool) -> JobWorker::JobWorker.TypeCheck {
+        let (schedules, columns) = (scheduleFolder(pool), columnCheck(pool))
+        return { @Sendable in
+            try await schedules(configuration).apply()
+            return try await columns()
+        }
+    }
+
+    private func scheduleFolder(_ pool: ConnectionPool) -> @Sendable (Configuration) -> ScheduleFolder {
+        let logger = logger
+        return { ScheduleFolder(path: $0[Catalog.schedules], store: JobStore(pool: pool), logger: logger) }
     }
 
     /// Enrichment is not served where its columns are missing: each job would be paid for and then fail.

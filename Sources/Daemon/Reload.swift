@@ -12,25 +12,28 @@ actor Reload {
     private var current: Configuration
     private let worker: JobWorker::JobWorker
     private let authentication: Authentication
+    private let schedules: @Sendable (Configuration) -> ScheduleFolder
     private let logLevel: LogLevelSetting
     private let notifier: Notifier
     private let logger: Logger
 
     init(
         sources: Sources, current: Configuration, worker: JobWorker::JobWorker, authentication: Authentication,
-        logLevel: LogLevelSetting, notifier: Notifier, logger: Logger
+        schedules: @escaping @Sendable (Configuration) -> ScheduleFolder, logLevel: LogLevelSetting, notifier: Notifier,
+        logger: Logger
     ) {
         self.sources = sources
         self.current = current
         self.worker = worker
         self.authentication = authentication
+        self.schedules = schedules
         self.logLevel = logLevel
         self.notifier = notifier
         self.logger = logger
     }
 
     /// A mistake leaves the old settings in force, all of them.
-    func run() {
+    func run() async {
         notifier.reloading()
         // Also after a mistake: the process goes on, and 'systemctl reload' must not wait for ever.
         defer { notifier.ready() }
@@ -61,5 +64,12 @@ actor Reload {
             logger.log(.settingsNeedRestart, metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
         }
         current = new
+        do {
+            try await schedules(new).apply()
+        } catch {
+            logger.log(
+                .scheduleFileRefused,
+                metadata: ["PROBLEM": "\(new[Catalog.schedules]): \(error); reload again once the database answers"])
+        }
     }
 }

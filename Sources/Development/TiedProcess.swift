@@ -44,7 +44,7 @@ package final class TiedProcess: Sendable {
         _ command: [String], environment: [String: String] = [:], log: String? = nil,
         orphaning: Orphaning = Orphaning()
     ) {
-        let (lines, report) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingNewest(1000))
+        let (lines, report) = AsyncStream<String>.makeStream(bufferingPolicy: .bufferingNewest(10_000))
         let (asked, orders) = AsyncStream<Order>.makeStream()
         self.lines = lines
         self.orders = orders

@@ -82,6 +82,10 @@ public enum Catalog {
         "WORKER_HANDLERS", fallback: "/etc/jobworker/handlers.d", .path("a directory's path"), reload: .restart,
         help: "Directory with the job types that programs or HTTP endpoints serve, a file for each.")
 
+    public static let schedules: Setting<String> = .init(
+        "WORKER_SCHEDULES", fallback: "/etc/jobworker/schedules.d", .path("a directory's path"), reload: .live,
+        help: "Directory with recurring jobs, in YAML files; read at the start and at each reload.")
+
     // MARK: Failing, and what remains
 
     public static let retryDelayBase: Setting<Duration> = .init(
@@ -195,7 +199,7 @@ public enum Catalog {
             settings: [
                 AnySetting(queues), AnySetting(maxConcurrent), AnySetting(pollInterval),
                 AnySetting(jobTimeout), AnySetting(heartbeatInterval), AnySetting(staleAfter),
-                AnySetting(shutdownTimeout), AnySetting(diagnosticJobs), AnySetting(handlers),
+                AnySetting(shutdownTimeout), AnySetting(diagnosticJobs), AnySetting(handlers), AnySetting(schedules),
             ]),
         Section(
             title: "Failing, and what remains",

@@ -1,11 +1,11 @@
 import Glibc
 
 /// The text of a file that people or systemd provide.
-struct FileText {
+package struct FileText {
     /// More is no configuration.
     static let bytesMax = 1 << 20
 
-    let text: String
+    package let text: String
     /// Whether every user of this machine may read it.
     let isReadableByAll: Bool
 
@@ -16,13 +16,13 @@ struct FileText {
     }
 
     /// Why there is no text.
-    enum Problem: Error {
+    package enum Problem: Error {
         case missing
         /// In words that follow the file's path.
         case unusable(String)
     }
 
-    init(path: String) throws(Problem) {
+    package init(path: String) throws(Problem) {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             let code = errno

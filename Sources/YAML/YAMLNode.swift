@@ -17,8 +17,16 @@ package struct YAMLNode: Sendable, Hashable {
     }
 
     package let content: Content
+    /// A scalar that stands without quotes.
+    package let isPlain: Bool
     /// Counts from 1.
     package let line: Int
+
+    init(content: Content, isPlain: Bool = false, line: Int) {
+        self.content = content
+        self.isPlain = isPlain
+        self.line = line
+    }
 
     /// The text of a scalar; `nil` for anything else.
     package var text: String? { if case .scalar(let text) = content { text } else { nil } }

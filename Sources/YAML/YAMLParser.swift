@@ -47,7 +47,8 @@ private struct DocumentReader {
         guard nodesLeft >= 0 else { throw YAMLError(line: line, problem: "unfolds to too many values") }
         guard depth < DocumentReader.depthMax else { throw YAMLError(line: line, problem: "is nested too deeply") }
         switch node.pointee.type {
-        case YAML_SCALAR_NODE: return YAMLNode(content: scalar(node), line: line)
+        case YAML_SCALAR_NODE:
+            return YAMLNode(content: scalar(node), isPlain: shim_scalar_is_plain(node) == 1, line: line)
         case YAML_SEQUENCE_NODE:
             var items: [YAMLNode] = []
             for index in 0..<shim_sequence_count(node) {

@@ -109,6 +109,26 @@ extension LogMessage {
         "c3a00a65173f455aaf7cc2d73e41aaf3", .warning,
         "apollo refuses the workspace's key")
 
+    // MARK: Schedules
+
+    public static let scheduleFailed = LogMessage(
+        "2c5e91bce286a884373927298ef9475e", .error,
+        "a schedule's tick made no job")
+    /// The job of an earlier tick hasn't ended.
+    public static let scheduleSkipped = LogMessage(
+        "c74a8910715b296731910651bcb5b69a", .info,
+        "a schedule's tick was skipped")
+    public static let scheduleMissed = LogMessage(
+        "5589cbc93cc47944164042c6226f13b2", .warning,
+        "ticks of a schedule were missed and are not made up for")
+    /// Of the folder WORKER_SCHEDULES, at the start and at a reload.
+    public static let schedulesApplied = LogMessage(
+        "55a15e60d28ec3ff0ce89854e047c32d", .notice,
+        "schedules of files applied", isAlwaysWritten: true)
+    public static let scheduleFileRefused = LogMessage(
+        "df2a0da06e094675f9dab142ef9bdece", .error,
+        "a file of schedules was refused: what it said before stays in force", isAlwaysWritten: true)
+
     // MARK: Database
 
     /// At the start.
@@ -162,7 +182,7 @@ extension LogMessage {
         settingsReloaded, settingsRefused, settingsNeedRestart, runtimeDirectoryMissing, instanceLockMissing,
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
-        databaseUnreached,
+        scheduleFailed, scheduleSkipped, scheduleMissed, schedulesApplied, scheduleFileRefused, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

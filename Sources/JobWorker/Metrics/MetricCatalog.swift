@@ -47,6 +47,9 @@ public enum MetricCatalog {
         "Looks at the queue: by timer, on request, or because something woke the worker.")
     public static let reaped = Metric(
         "jobworker_reaped_total", .counter, "Jobs this process took back from workers that fell silent.")
+    public static let scheduleTicks = Metric(
+        "jobworker_schedule_ticks_total", .counter, labels: ["outcome"],
+        "Ticks of schedules that this process saw to: made a job, skipped as an earlier one hadn't ended, or failed.")
     public static let unserved = Metric(
         "jobworker_unserved_jobs", .gauge, labels: ["job_type"], "Pending jobs whose type no live worker serves.")
     public static let databaseErrors = Metric(
@@ -67,7 +70,7 @@ public enum MetricCatalog {
 
     /// All of them, in the order in which they are shown.
     public static let all: [Metric] = [
-        jobs, duration, wait, running, maxConcurrent, queueDepth, oldestDue, polls, reaped, unserved, databaseErrors,
-        databaseConnected, apolloRequests, suppressedLines, statsdDropped, buildInfo,
+        jobs, duration, wait, running, maxConcurrent, queueDepth, oldestDue, polls, reaped, scheduleTicks,
+        unserved, databaseErrors, databaseConnected, apolloRequests, suppressedLines, statsdDropped, buildInfo,
     ]
 }

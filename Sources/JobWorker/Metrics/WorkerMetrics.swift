@@ -28,6 +28,9 @@ final class WorkerMetrics: Sendable {
     private let state = Mutex(State())
     private let reaped = Counter(label: MetricCatalog.reaped.name)
     private let databaseErrors = Counter(label: MetricCatalog.databaseErrors.name)
+    private let ticksMade = WorkerMetrics.ticks("made")
+    private let ticksSkipped = WorkerMetrics.ticks("skipped")
+    private let ticksFailed = WorkerMetrics.ticks("failed")
 
     func ended(_ job: Job, as outcome: Stored, after duration: Duration) {
         let (counter, timer) = state.withLock { state in
@@ -62,6 +65,17 @@ final class WorkerMetrics: Sendable {
             return counter
         }
         counter.increment()
+    }
+
+    /// What became of a schedule's ticks.
+    func ticked(added: Int, isSkipped: Bool, isFailed: Bool) {
+        if added > 0 { ticksMade.increment(by: added) }
+        if isSkipped { ticksSkipped.increment() }
+        if isFailed { ticksFailed.increment() }
+    }
+
+    private static func ticks(_ outcome: String) -> Counter {
+        Counter(label: MetricCatalog.scheduleTicks.name, dimensions: [("outcome", outcome)])
     }
 
     func tookBack(_ count: Int) { if count > 0 { reaped.increment(by: count) } }

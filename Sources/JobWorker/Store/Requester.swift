@@ -5,6 +5,8 @@ package import Postgres
 package struct Requester: Sendable, Hashable {
     package enum Via: String, Sendable {
         case api, cli, dashboard
+        /// A file that the worker reads.
+        case worker
     }
 
     /// As `operator:alice`.

@@ -10,6 +10,7 @@ public import ServiceLifecycle
 ///     run ─┬─ listener     notifications wake the poller
 ///          ├─ heartbeat    says that runs live, stops those that are over
 ///          ├─ completer    stores outcomes
+///          ├─ ticker       makes the jobs of schedules
 ///          └─ poller       claims; each job is a child task
 public final class JobWorker: Service, WorkerControl {
     /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
@@ -129,6 +130,7 @@ public final class JobWorker: Service, WorkerControl {
                 loops.addTask { await self.completer.run() }
                 loops.addTask { await self.heartbeat.run() }
                 loops.addTask { await self.poller.run() }
+                loops.addTask { await self.poller.ticker.run() }
                 loops.addTask { await self.listen() }
                 await claimUntilStopped()
                 await leave()

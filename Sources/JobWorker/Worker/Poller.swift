@@ -23,6 +23,7 @@ final class Poller: Sendable {
     }
 
     let intake: Intake
+    let ticker: Ticker
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
@@ -43,6 +44,7 @@ final class Poller: Sendable {
     ) {
         intake = Intake(
             running: running, wakeup: wakeup, beat: beat, configuration: configuration, jobTypes: jobTypes)
+        ticker = Ticker(store: store, state: state, logger: logger)
         self.running = running
         self.store = store
         self.state = state
@@ -63,6 +65,7 @@ final class Poller: Sendable {
         for caller in callers { caller.resume(returning: PollOutcome(error: "the worker is stopping")) }
         wakeup.close()
         intake.stop()
+        ticker.stop()
     }
 
     /// Looks now.
@@ -169,7 +172,7 @@ final class Poller: Sendable {
         intake.searched(lanes, took: .now - began)
     }
 
-    /// The timer's look: presence, reaping and a claim in one statement.
+    /// The timer's look: presence, reaping, a claim and when the next schedule is due, in one statement.
     private func poll() async throws(PostgresError) {
         let configuration = configuration()
         guard let claiming = intake.begin(everywhere: true) else { return }
@@ -179,15 +182,17 @@ final class Poller: Sendable {
             staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
             isAllowed: state.snapshot.mayReap(configuration, now: .now))
         let askedAt = ContinuousClock.now
-        let answer: PollAnswer
+        let look: TimerLook
         do throws(PostgresError) {
-            answer = try await store.poll(
+            look = try await store.look(
                 request, presence: presence(configuration, jobTypes: request.jobTypes),
                 attention: intake.isAttending ? attention : nil, reaping: reaping)
         } catch {
             intake.fail(claiming)
             throw error
         }
+        let answer = look.answer
+        ticker.hear(next: look.nextSchedule, now: answer.now)
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)

@@ -1,0 +1,55 @@
+import FoundationEssentials
+package import Postgres
+
+/// What the timer's look found, and when the next schedule is due.
+package struct TimerLook: Sendable {
+    package let answer: PollAnswer
+    /// The least of all times where one waits to be looked at; `nil` where there is none.
+    package let nextSchedule: Timestamp?
+}
+
+extension JobStore {
+    /// The timer's look at everything, all in one statement: says that this worker lives, takes back jobs whose worker
+    /// fell silent, claims, and asks which schedule is next.
+    /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
+    package func look(
+        _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
+    ) async throws(PostgresError) -> TimerLook {
+        let attending =
+            attention.map { attention in
+                """
+                attending AS (
+                    \(attention.insertion)
+                ),
+                """ as Fragment
+            } ?? ""
+        let rows = try await pool.query(
+            """
+            /* jobworker:poll */
+            WITH RECURSIVE \(presence.beating),
+            \(attending)
+            \(takingBack(reaping)),
+            \(claiming(request))
+            SELECT taken.reaped, taken.poisoned, clock_timestamp() AS database_time,
+                   pg_postmaster_start_time() AS server_started_at,
+                   ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
+                   ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities,
+                   \(JobStore.nextSchedule) AS next_schedule, claimed_jobs.*
+            FROM (\(JobStore.takenBack)) AS taken
+            LEFT JOIN claimed_jobs ON true
+            """)
+        guard let first = rows.first else {
+            throw PostgresError(.malformed, operation: "jobworker:poll", message: "the statement gave no row")
+        }
+        let isEmpty = try first.decodeIfPresent("id", as: UUID.self) == nil
+        let lanes = zip(
+            try first.decode("lane_queues", as: [String].self), try first.decode("lane_priorities", as: [Int].self))
+        return TimerLook(
+            answer: PollAnswer(
+                claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
+                lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
+                takenBack: try TakenBack(first), now: try first.decode("database_time"),
+                serverStartedAt: try first.decode("server_started_at")),
+            nextSchedule: try first.decodeIfPresent("next_schedule"))
+    }
+}
