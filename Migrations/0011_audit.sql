@@ -148,7 +148,9 @@ BEGIN
                    'scheduled_for', i.scheduled_for, 'max_attempts', i.max_attempts,
                    'timeout_seconds', i.timeout_seconds, 'unique_key', i.unique_key, 'replay_of', i.replay_of)),
                own.reason
-        FROM inserted AS i;
+        FROM inserted AS i
+        -- Of a schedule's job it is the schedule's name that tells.
+        WHERE i.schedule_id IS NULL;
     ELSE
         INSERT INTO public.job_audit (workspace_id, actor, via, action, subject, details, after, reason)
         SELECT i.workspace_id, own.actor, own.via, 'job.add',

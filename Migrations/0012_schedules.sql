@@ -192,6 +192,19 @@ BEGIN
 END
 $$;
 
+-- Who changed a schedule, and how: everybody but the program on its own behalf, which keeps the times of ticks here.
+CREATE OR REPLACE FUNCTION jobworker.acting_via() RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN pg_has_role(session_user, 'jobworker', 'MEMBER')
+                     AND current_setting('jobworker.via', true) IN ('api', 'cli', 'dashboard', 'worker')
+                THEN current_setting('jobworker.via', true) ELSE 'sql' END
+$$;
+DROP TRIGGER audit_change ON public.job_schedules;
+CREATE TRIGGER audit_change AFTER INSERT OR UPDATE OR DELETE ON public.job_schedules
+    FOR EACH ROW WHEN (pg_trigger_depth() = 0
+                       AND (NOT pg_has_role('jobworker', 'MEMBER') OR current_setting('jobworker.actor', true) <> ''))
+    EXECUTE FUNCTION jobworker.audit_change('schedule', 'name');
+
 -- Adds a job like those of a schedule, due now, whether the schedule is paused or not, and whatever still runs. For admins
 -- of the workspace; runs as the owner, as schedule_id is no column of theirs to write.
 -- P0002: there is no such schedule, or it isn't the caller's to see. 42501: not the caller's to do.
@@ -220,9 +233,7 @@ BEGIN
             (SELECT id FROM auth.users WHERE id = jobworker.user_id()),
             CASE WHEN is_trusted THEN found_schedule.written_by ELSE jobworker.acting_role() END)
     RETURNING * INTO added;
-    INSERT INTO public.job_audit (workspace_id, job_id, actor, via, action, subject, details)
-    VALUES (added.workspace_id, added.id, jobworker.acting_name(), jobworker.acting_via(), 'schedule.run',
-            found_schedule.name, jsonb_build_object('role', jobworker.acting_role()));
+    PERFORM jobworker.audit('schedule.run', found_schedule.name, added.workspace_id, added.id, NULL, to_jsonb(added));
     RETURN added;
 END
 $$;

@@ -39,7 +39,7 @@ struct ScheduleRoutes: Sendable {
                     """,
                 parameters: [.idempotencyKey], body: Self.draft(isNew: true),
                 answers: [Answer("The schedule.", Self.schedule, status: .created)],
-                refusals: [.forbidden, .notFound, .conflict], handler: add),
+                refusals: [.forbidden, .notFound, .conflict], audit: ["schedule.add"], handler: add),
             Route(
                 .get, "/api/schedules/{id}", access: .members, "Shows a schedule.",
                 answers: [Answer("The schedule.", Self.schedule)], refusals: [.notFound], handler: show),
@@ -47,29 +47,34 @@ struct ScheduleRoutes: Sendable {
                 .patch, "/api/schedules/{id}", access: .members, "Changes a schedule. For admins.",
                 details: "What isn't given stays. `cron` replaces `every_seconds` and the other way round.",
                 body: Self.draft(isNew: false), answers: [Answer("The schedule.", Self.schedule)],
-                refusals: [.forbidden, .notFound], handler: change),
+                refusals: [.forbidden, .notFound], audit: ["schedule.change"], handler: change),
             Route(
                 .delete, "/api/schedules/{id}", access: .members, "Removes a schedule; its jobs stay. For admins.",
+                parameters: [.reason],
                 answers: [
                     Answer(
                         "It is gone.",
                         Schema(.object([.init("success", Schema(.boolean), isRequired: true)], isOpen: true)))
-                ], refusals: [.forbidden, .notFound], handler: remove),
+                ], refusals: [.forbidden, .notFound], audit: ["schedule.delete"], handler: remove),
             Route(
                 .post, "/api/schedules/{id}/run", access: .members,
                 "Adds a job like those of the schedule, due now. For admins.",
                 details: "Also while the schedule is paused, or an earlier job of it runs.",
-                parameters: [.idempotencyKey], answers: [Answer("The job.", .job, status: .created)],
-                refusals: [.forbidden, .notFound], handler: run),
+                parameters: [.idempotencyKey], body: .reasonAlone, isBodyRequired: false,
+                answers: [Answer("The job.", .job, status: .created)], refusals: [.forbidden, .notFound],
+                audit: ["schedule.run"], handler: run),
             Route(
                 .post, "/api/schedules/{id}/pause", access: .members,
-                "Keeps a schedule from making jobs. For admins.", parameters: [.idempotencyKey],
-                answers: [Answer("The schedule.", Self.schedule)], refusals: [.forbidden, .notFound],
+                "Keeps a schedule from making jobs. For admins.", parameters: [.idempotencyKey], body: .reasonAlone,
+                isBodyRequired: false, answers: [Answer("The schedule.", Self.schedule)],
+                refusals: [.forbidden, .notFound], audit: ["schedule.change"],
                 handler: { try await enable($0, false) }),
             Route(
                 .post, "/api/schedules/{id}/resume", access: .members,
                 "Lets a schedule make jobs again, from now on. For admins.", parameters: [.idempotencyKey],
-                answers: [Answer("The schedule.", Self.schedule)], refusals: [.forbidden, .notFound],
+                body: .reasonAlone,
+                isBodyRequired: false, answers: [Answer("The schedule.", Self.schedule)],
+                refusals: [.forbidden, .notFound], audit: ["schedule.change"],
                 handler: { try await enable($0, true) }),
         ]
     }
@@ -102,7 +107,7 @@ struct ScheduleRoutes: Sendable {
                             "overlap",
                             overlap.noted("What a tick does while an earlier job hasn't ended; skip unless given.")),
                         .init("catch_up", catchUp.noted("Which missed ticks are made up for; one unless given.")),
-                        .init("enabled", Schema(.boolean)),
+                        .init("enabled", Schema(.boolean)), .reason,
                     ], isOpen: false))
     }
 
@@ -221,7 +226,7 @@ struct ScheduleRoutes: Sendable {
     // MARK: Changing
 
     private static func writer(_ caller: Caller) -> ScheduleTable.Writer {
-        if case .member(let member) = caller { .member(member.userID) } else { .program(APIDatabase.requester(caller)) }
+        if case .member(let member) = caller { .member(member.userID) } else { .program }
     }
 
     /// - Throws: `APIError`: 404 for somebody who may not know of the workspace, 403 for who is no admin of it.

@@ -55,7 +55,9 @@ struct QueuesResume: AsyncParsableCommand {
 
     func validate() throws { try QueueNames.check(names) }
 
-    @MainActor func run() async throws { try await QueuePausing(common, reason: why.reason).run(names, isPaused: false) }
+    @MainActor func run() async throws {
+        try await QueuePausing(common, reason: why.reason).run(names, isPaused: false)
+    }
 }
 
 private enum QueueNames {

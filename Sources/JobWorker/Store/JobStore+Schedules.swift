@@ -58,7 +58,7 @@ extension JobStore {
         _ changes: ScheduleChanges, named name: String, in workspace: UUID, by requester: Requester
     ) async throws -> Schedule {
         try await writing(requester) { connection in
-            try ScheduleTable.add(changes, named: name, in: workspace, by: .program(requester), on: connection)
+            try ScheduleTable.add(changes, named: name, in: workspace, by: .program, on: connection)
         }
     }
 
@@ -67,14 +67,14 @@ extension JobStore {
         _ id: UUID, _ changes: ScheduleChanges, by requester: Requester
     ) async throws -> (schedule: Schedule, columns: [String]) {
         try await writing(requester) { connection in
-            try ScheduleTable.change(id, changes, by: .program(requester), on: connection)
+            try ScheduleTable.change(id, changes, by: .program, on: connection)
         }
     }
 
     /// - Throws: `ScheduleRefusal`, `PostgresError`.
     package func removeSchedule(_ id: UUID, by requester: Requester) async throws -> Schedule {
         try await writing(requester) { connection in
-            try ScheduleTable.remove(id, by: .program(requester), on: connection)
+            try ScheduleTable.remove(id, by: .program, on: connection)
         }
     }
 
@@ -103,7 +103,7 @@ extension JobStore {
             var written: [String] = []
             for schedule in schedules {
                 do {
-                    if try ScheduleTable.put(schedule, by: .program(requester), on: connection) {
+                    if try ScheduleTable.put(schedule, by: .program, on: connection) {
                         written.append(schedule.name)
                     }
                 } catch let refusal as ScheduleRefusal {

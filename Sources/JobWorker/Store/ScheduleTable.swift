@@ -6,10 +6,10 @@ package import Postgres
 package enum ScheduleTable {
     /// Who writes.
     package enum Writer: Sendable {
-        /// A member of a workspace: a trigger writes down what was done.
+        /// A member of a workspace.
         case member(UUID)
-        /// The program itself, for somebody.
-        case program(Requester)
+        /// The program itself, for somebody whom the transaction names.
+        case program
     }
 
     /// - Throws: `ScheduleRefusal.exists`, `.invalid`; `PostgresError`.
@@ -47,7 +47,6 @@ package enum ScheduleTable {
             """)
         guard let row = rows.first else { throw ScheduleRefusal.exists(name) }
         let schedule = try Schedule(row)
-        try audit("schedule.add", schedule, columns: [], writer, connection)
         return schedule
     }
 
@@ -87,7 +86,6 @@ package enum ScheduleTable {
             """)
         guard let row = rows.first else { throw ScheduleRefusal.notFound(id.text) }
         let schedule = try Schedule(row)
-        try audit("schedule.change", schedule, columns: columns, writer, connection)
         return (schedule, columns)
     }
 
@@ -124,7 +122,6 @@ package enum ScheduleTable {
             """)
         guard let row = rows.first else { throw ScheduleRefusal.notFound(id.text) }
         let schedule = try Schedule(row)
-        try audit("schedule.delete", schedule, columns: [], writer, connection)
         return schedule
     }
 
@@ -212,21 +209,6 @@ package enum ScheduleTable {
         } catch {
             throw .invalid(error.description)
         }
-    }
-
-    private static func audit(
-        _ action: String, _ schedule: Schedule, columns: [String], _ writer: Writer, _ connection: isolated Connection
-    ) throws {
-        guard case .program(let requester) = writer else { return }
-        try connection.execute(
-            """
-            /* jobworker:schedules.audit */
-            INSERT INTO public.job_audit (workspace_id, actor, via, action, subject, details)
-            SELECT \(schedule.workspaceID), \(requester.actor), \(requester.via.rawValue), \(action), \(schedule.name),
-                   CASE WHEN \(columns.isEmpty) THEN '{}' ELSE jsonb_build_object('columns', \(columns)) END
-            -- For everybody else a trigger does this.
-            WHERE pg_has_role('jobworker', 'MEMBER')
-            """)
     }
 }
 

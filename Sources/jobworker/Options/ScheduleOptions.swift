@@ -31,8 +31,8 @@ struct ScheduleChoice: ParsableArguments {
         return found
     }
 
-    @MainActor func enable(_ isEnabled: Bool, _ common: CommonOptions) async throws {
-        let session = try common.session()
+    @MainActor func enable(_ isEnabled: Bool, _ common: CommonOptions, reason: String?) async throws {
+        let session = try common.session(reason: reason)
         var changes = ScheduleChanges()
         changes.isEnabled = isEnabled
         let id = try await schedule(session).id

@@ -14,13 +14,14 @@ struct SchedulesAdd: AsyncParsableCommand {
     var workspace: UUID
 
     @OptionGroup var options: ScheduleOptions
+    @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 
     func validate() throws { try options.requireAll() }
 
     @MainActor func run() async throws {
         let changes = try options.changes()
-        let session = try common.session()
+        let session = try common.session(reason: why.reason)
         let schedule = try await session.store.addSchedule(
             changes, named: name, in: workspace, by: session.requester)
         common.printer.show(ScheduleView(schedule))

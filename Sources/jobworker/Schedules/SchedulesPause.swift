@@ -8,9 +8,10 @@ struct SchedulesPause: AsyncParsableCommand {
         discussion: "Jobs that it has made already are run. 'resume' lets it go on.")
 
     @OptionGroup var which: ScheduleChoice
+    @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 
-    @MainActor func run() async throws { try await which.enable(false, common) }
+    @MainActor func run() async throws { try await which.enable(false, common, reason: why.reason) }
 }
 
 struct SchedulesResume: AsyncParsableCommand {
@@ -19,7 +20,8 @@ struct SchedulesResume: AsyncParsableCommand {
         discussion: "From now on: what it would have made while it was paused is not made up for.")
 
     @OptionGroup var which: ScheduleChoice
+    @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 
-    @MainActor func run() async throws { try await which.enable(true, common) }
+    @MainActor func run() async throws { try await which.enable(true, common, reason: why.reason) }
 }

@@ -8,10 +8,11 @@ struct SchedulesRun: AsyncParsableCommand {
         discussion: "Also while it is paused, or an earlier job of it runs. Its next time stays as it is.")
 
     @OptionGroup var which: ScheduleChoice
+    @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 
     @MainActor func run() async throws {
-        let session = try common.session()
+        let session = try common.session(reason: why.reason)
         let schedule = try await which.schedule(session)
         common.printer.show(AddedJobView(try await session.store.runSchedule(schedule.id, by: session.requester)))
     }

@@ -12,11 +12,12 @@ struct SchedulesSet: AsyncParsableCommand {
 
     @OptionGroup var which: ScheduleChoice
     @OptionGroup var options: ScheduleOptions
+    @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 
     @MainActor func run() async throws {
         let changes = try options.changes()
-        let session = try common.session()
+        let session = try common.session(reason: why.reason)
         if let schedule = try await which.find(session) {
             let changed = try await session.store.changeSchedule(schedule.id, changes, by: session.requester)
             if changed.columns.isEmpty { common.printer.remark("Nothing differs.") }

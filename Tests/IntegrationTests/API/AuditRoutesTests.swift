@@ -17,6 +17,12 @@ import Testing
         "POST /api/workspaces/{id}/settings/test-apollo-connection", "POST /api/workspace/settings/test-apollo",
     ]
 
+    /// What a route's own rules want, beyond its declaration.
+    private static let bodies: [String: @Sendable (UUID) -> String] = [
+        "POST /api/schedules": { #"{"workspace_id":"\#($0.text)","name":"x","job_type":"noop","every_seconds":60}"# },
+        "PATCH /api/schedules/{id}": { _ in #"{"every_seconds":120}"# },
+    ]
+
     private struct Entry: Sendable {
         let action: String, actor: String, via: String
         let before: JSONValue?, after: JSONValue?
@@ -74,9 +80,18 @@ import Testing
             WHERE workspace_id = \(workspace)
             """)
         var requests: [SampleRequest] = []
-        for request in SampleRequest.all(for: route, ids: canary.jobs + [workspace], workspace: workspace)
+        for request in SampleRequest.all(
+            for: route, ids: canary.jobs + [workspace, canary.schedule], workspace: workspace)
         where !requests.contains(where: { $0.path == request.path && $0.body == request.body }) {
             requests.append(request)
+        }
+        if let body = Self.bodies["\(route.method) \(route.path)"] {
+            requests += SampleRequest.all(for: route, ids: [canary.schedule], workspace: workspace).prefix(1).map {
+                SampleRequest(method: $0.method, path: $0.path, body: body(workspace))
+            }
+        }
+        if route.path.description == "/api/schedules/{id}/resume" {
+            try await database.query("UPDATE public.job_schedules SET enabled = false WHERE id = \(canary.schedule)")
         }
         // The other way round, other ones find a job in a state that allows it.
         if case .user = person { requests.reverse() }
@@ -94,9 +109,9 @@ import Testing
                 case .user(let user): #expect(entry.actor == "user:\(user.text)", "\(place)")
                 default: #expect(entry.actor == "operator:test", "\(place)")
                 }
-                let isAddition = [".add", ".replay"].contains { entry.action.hasSuffix($0) }
+                let isAddition = [".add", ".replay", ".run"].contains { entry.action.hasSuffix($0) }
                 #expect(entry.before != nil || isAddition || entry.action.hasPrefix("queue."), "\(place)")
-                #expect(entry.after != nil || entry.action == "job.delete", "\(place)")
+                #expect(entry.after != nil || entry.action.hasSuffix(".delete"), "\(place)")
                 actions.insert(entry.action)
             }
         }

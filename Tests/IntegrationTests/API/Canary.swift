@@ -8,6 +8,7 @@ struct Canary: Sendable {
 
     let workspace: UUID
     let jobs: [UUID]
+    let schedule = UUID()
     private let database: TestDatabase
 
     /// Fills each table that belongs to workspaces.
@@ -41,8 +42,8 @@ struct Canary: Sendable {
             VALUES ('\(id)', '\(jobs[2].text)', 'noop', '\(word)');
             INSERT INTO public.accounts (workspace_id, name) VALUES ('\(id)', '\(word)');
             INSERT INTO public.contacts (workspace_id, full_name) VALUES ('\(id)', '\(word)');
-            INSERT INTO public.job_schedules (workspace_id, name, job_type, every_seconds)
-            VALUES ('\(id)', '\(word)', 'noop', 60);
+            INSERT INTO public.job_schedules (id, workspace_id, name, job_type, every_seconds)
+            VALUES ('\(schedule.text)', '\(id)', '\(word)', 'noop', 60);
             INSERT INTO public.job_dependencies (job_id, depends_on_job_id) VALUES ('\(job)', '\(parent)');
             WITH endpoint AS (
                 INSERT INTO public.webhook_endpoints (workspace_id, url, secret_encrypted)

@@ -8,7 +8,7 @@ import Testing
 @testable import ControlPlane
 
 /// Requests that take effect once.
-@Suite(.database(), .timeLimit(.minutes(1))) struct IdempotencyTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct IdempotencyTests {
     let database = TestDatabase.current
 
     private static func key(_ text: String) -> [(name: String, value: String)] { [("Idempotency-Key", text)] }

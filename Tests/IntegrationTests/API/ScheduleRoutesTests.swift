@@ -4,7 +4,7 @@ import Postgres
 import Support
 import Testing
 
-@Suite(.database(), .timeLimit(.minutes(1))) struct ScheduleRoutesTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct ScheduleRoutesTests {
     let database = TestDatabase.current
 
     private static func draft(_ workspace: UUID, _ name: String = "nightly", _ rest: String = #""cron":"30 2 * * *""#)
@@ -79,12 +79,12 @@ import Testing
             _ = try await api.send("DELETE", path, as: .operator)
             let rows = try await database.query(
                 """
-                SELECT action || ' ' || (details ->> 'columns' IS NOT NULL)::text AS entry FROM public.job_audit
+                SELECT action || ' ' || coalesce(before ->> 'every_seconds', '-') || ' ' || coalesce(after ->> 'cron', '-') AS entry FROM public.job_audit
                 WHERE actor = 'operator:test' AND via = 'api' AND workspace_id = \(TestDatabase.workspace) ORDER BY id
                 """)
             #expect(
                 try rows.map { try $0.decode("entry", as: String.self) } == [
-                    "schedule.add false", "schedule.change true", "schedule.run false", "schedule.delete false",
+                    "schedule.add - 30 2 * * *", "schedule.change - @daily", "schedule.run - -", "schedule.delete - -",
                 ])
         }
     }

@@ -5,7 +5,7 @@ import Support
 import Testing
 
 /// Why a job is where it is: the same for commands and by HTTP, and for members no more than is theirs to know.
-@Suite(.database(), .timeLimit(.minutes(1))) struct WhyRouteTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct WhyRouteTests {
     let database = TestDatabase.current
 
     private func insertWorker(

@@ -11,6 +11,7 @@ import Testing
     /// Commands that change nothing of what the audit is about.
     private static let reading: Set<String> = [
         "jobs list", "jobs show", "jobs logs", "jobs watch", "jobs wait", "why", "stats", "queues list", "workers list",
+        "schedules list", "schedules show", "schedules next",
         "audit list", "keys generate", "keys check", "config", "doctor", "health", "reference",
     ]
     /// What runs the program or prepares a database, before anybody could be named.
@@ -44,6 +45,37 @@ import Testing
         Change(
             command: "queues resume", arguments: { _ in ["queues", "resume", "mail"] }, status: .completed,
             actions: ["queue.resume"]),
+        Change(
+            command: "schedules add",
+            arguments: { _ in
+                [
+                    "schedules", "add", "nightly", "--workspace", TestDatabase.workspace.text, "--type", "noop",
+                    "--cron", "0 3 * * *",
+                ]
+            },
+            status: .completed, actions: ["schedule.add"]),
+        Change(
+            command: "schedules set",
+            arguments: { _ in
+                ["schedules", "set", "nightly", "--workspace", TestDatabase.workspace.text, "--cron", "0 4 * * *"]
+            },
+            status: .completed, actions: ["schedule.change"]),
+        Change(
+            command: "schedules pause",
+            arguments: { _ in ["schedules", "pause", "nightly"] },
+            status: .completed, actions: ["schedule.change"]),
+        Change(
+            command: "schedules resume",
+            arguments: { _ in ["schedules", "resume", "nightly"] },
+            status: .completed, actions: ["schedule.change"]),
+        Change(
+            command: "schedules run",
+            arguments: { _ in ["schedules", "run", "nightly"] },
+            status: .completed, actions: ["schedule.run"]),
+        Change(
+            command: "schedules remove",
+            arguments: { _ in ["schedules", "remove", "nightly"] },
+            status: .completed, actions: ["schedule.delete"]),
         Change(
             command: "keys set-apollo",
             arguments: { _ in ["keys", "set-apollo", "--workspace", TestDatabase.workspace.text] }, status: .completed,
