@@ -289,8 +289,12 @@ def usage(process):
             (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
 
 
-def measure_all(actors, sizes):
-    for number in range(sizes.rounds):
+# What is compared with others, what takes long and is measured once, many workers.
+PARTS = ("rounds", "once", "scale-out")
+
+
+def measure_all(actors, sizes, parts):
+    for number in range(sizes.rounds if "rounds" in parts else 0):
         say(f"==> Round {number + 1} of {sizes.rounds}")
         first = number % len(actors)
         turn = actors[first:] + actors[:first]
@@ -302,6 +306,8 @@ def measure_all(actors, sizes):
             say(f"    {what}")
             for actor in turn:
                 getattr(actor, what)()
+    if "once" not in parts:
+        return
     say("==> Once")
     for actor in actors:
         if actor.name == OURS:
@@ -313,12 +319,14 @@ def main():
     parser.add_argument("--program", required=True, help="the jobworker to measure")
     parser.add_argument("--peers-python", help="the python of an environment with peers/requirements.txt")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to try the scripts out")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this; may be given again")
     parser.add_argument("--output", required=True, help="a folder for results.json, table.md and throughput.svg")
     arguments = parser.parse_args()
     ends_in_order()
     output = pathlib.Path(arguments.output)
     output.mkdir(parents=True, exist_ok=True)
     sizes = Sizes(arguments.quick)
+    parts = arguments.part or PARTS
     results = Results(sizes)
     program = os.path.abspath(arguments.program)
     try:
@@ -326,9 +334,10 @@ def main():
             actors = [Jobworker(program, server, results)]
             if arguments.peers_python:
                 actors += [Peer(name, arguments.peers_python, server, results) for name in sizes.peer_drains]
-            measure_all(actors, sizes)
+            measure_all(actors, sizes, parts)
             postgres = server.version
-        add_scale_out(results, program, arguments.quick)
+        if "scale-out" in parts:
+            add_scale_out(results, program, arguments.quick)
         version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
     except Unavailable as problem:
         sys.exit(f"Cannot go on: {problem}")

@@ -129,6 +129,7 @@ extension APIRequest {
 extension Parameter {
     /// For every route that adds or changes something by POST.
     static let idempotencyKey = Parameter(
-        APIRequest.idempotencyKeyName, in: .header, Schema(.text(1...255, isOneLine: true)),
+        // HTTP itself has no line ends in a header, and takes blanks off its ends.
+        APIRequest.idempotencyKeyName, in: .header, Schema(.text(1...255, isOneLine: false)),
         "Chosen by the client. The same request with the same key takes effect once within a day.")
 }

@@ -14,7 +14,12 @@ struct RequestCheck {
             guard let name = HTTPField.Name(parameter.name) else { continue }
             let values = headers[values: name]
             guard values.count < 2 else { throw .invalidParameter(parameter.name, "is there twice") }
-            if let value = values.first { try check(value, parameter) }
+            guard let value = values.first else { continue }
+            // What stands for bytes that are no text: two such values can't be told apart.
+            guard !value.unicodeScalars.contains("\u{FFFD}") else {
+                throw .invalidParameter(parameter.name, "is not text in UTF-8")
+            }
+            try check(value, parameter)
         }
         // A probe may ask with a query that means nothing; what changes or lists jobs must not guess.
         guard route.access == .members else { return }

@@ -71,17 +71,6 @@ package struct ClaimRequest: Sendable {
     }
 }
 
-/// What the timer's look found.
-package struct PollAnswer: Sendable {
-    package let claimed: [ClaimedJob]
-    /// Those that hold pending jobs, due or not, as they were before the claim.
-    package let lanes: [ClaimRequest.Lane]
-    package let takenBack: TakenBack
-    package var reaped: Int { takenBack.count }
-    package let now: Timestamp
-    package let serverStartedAt: Timestamp
-}
-
 extension JobStore {
     /// Takes due jobs: by priority, then by the time they became due, then by id.
     ///
@@ -114,47 +103,6 @@ extension JobStore {
                 ClaimRequest.Lane(queue: try row.decode("queue"), priority: try row.decode("urgency"), from: nil))
         }
         return lanes
-    }
-
-    /// The timer's look at the queue, all in one statement: says that this worker lives, takes back
-    /// jobs whose worker fell silent, and claims.
-    /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
-    package func poll(
-        _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
-    ) async throws(PostgresError) -> PollAnswer {
-        let attending =
-            attention.map { attention in
-                """
-                attending AS (
-                    \(attention.insertion)
-                ),
-                """ as Fragment
-            } ?? ""
-        let rows = try await pool.query(
-            """
-            /* jobworker:poll */
-            WITH RECURSIVE \(presence.beating),
-            \(attending)
-            \(takingBack(reaping)),
-            \(claiming(request))
-            SELECT taken.reaped, taken.poisoned, clock_timestamp() AS database_time,
-                   pg_postmaster_start_time() AS server_started_at,
-                   ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
-                   ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities, claimed_jobs.*
-            FROM (\(JobStore.takenBack)) AS taken
-            LEFT JOIN claimed_jobs ON true
-            """)
-        guard let first = rows.first else {
-            throw PostgresError(.malformed, operation: "jobworker:poll", message: "the statement gave no row")
-        }
-        let isEmpty = try first.decodeIfPresent("id", as: UUID.self) == nil
-        let lanes = zip(
-            try first.decode("lane_queues", as: [String].self), try first.decode("lane_priorities", as: [Int].self))
-        return PollAnswer(
-            claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
-            lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
-            takenBack: try TakenBack(first), now: try first.decode("database_time"),
-            serverStartedAt: try first.decode("server_started_at"))
     }
 
     /// The tables `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need; `lanes` where it has to

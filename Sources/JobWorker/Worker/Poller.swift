@@ -182,17 +182,16 @@ final class Poller: Sendable {
             staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
             isAllowed: state.snapshot.mayReap(configuration, now: .now))
         let askedAt = ContinuousClock.now
-        let look: TimerLook
+        let answer: PollAnswer
         do throws(PostgresError) {
-            look = try await store.look(
+            answer = try await store.poll(
                 request, presence: presence(configuration, jobTypes: request.jobTypes),
                 attention: intake.isAttending ? attention : nil, reaping: reaping)
         } catch {
             intake.fail(claiming)
             throw error
         }
-        let answer = look.answer
-        ticker.hear(next: look.nextSchedule, now: answer.now)
+        ticker.hear(next: answer.nextSchedule, now: answer.now)
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)

@@ -72,7 +72,7 @@ import Testing
         try await fillTable()
         let plans = try await plans { store in
             let claimed = try await store.claim(.test(queues: [("default", 5), ("*", 5)], limit: 5)).map(\.claim)
-            _ = try await store.look(.test(limit: 1), presence: .test(), reaping: .test())
+            _ = try await store.poll(.test(limit: 1), presence: .test(), reaping: .test())
             _ = try await store.lanes(of: [.init(name: "*", free: 1), .init(name: "mail", free: 1)])
             _ = try await store.reap(.test())
             _ = try await store.heartbeat(claimed)

@@ -179,7 +179,7 @@ import Testing
             try await schedules(
                 "next_run_at IS NULL AND enabled AND last_error = 'the minute field ''61'' has 61, outside 0 to 59'")
                 == 1)
-        let look = try await database.store().look(.test(), presence: .test(), reaping: .test())
+        let look = try await database.store().poll(.test(), presence: .test(), reaping: .test())
         #expect(look.nextSchedule == nil)
         #expect(try await tick().isEmpty)
 
@@ -192,7 +192,7 @@ import Testing
 
     @Test func `the timer's look tells when the next schedule is due`() async throws {
         func next() async throws -> Timestamp? {
-            try await database.store().look(.test(), presence: .test(), reaping: .test()).nextSchedule
+            try await database.store().poll(.test(), presence: .test(), reaping: .test()).nextSchedule
         }
         #expect(try await next() == nil)
         try await insert("late", next: "now() + interval '2 hours'")

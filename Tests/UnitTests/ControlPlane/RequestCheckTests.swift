@@ -51,6 +51,8 @@ import Testing
         let name = try #require(HTTPField.Name("Idempotency-Key"))
         #expect(check("", headers: [name: "abcde"]) == nil)
         #expect(check("", headers: [name: "abcdef"]) == "invalid_parameter")
+        // Bytes that are no text in UTF-8, as they are read.
+        #expect(check("", headers: [name: "a\u{FFFD}"]) == "invalid_parameter")
         var twice: HTTPFields = [:]
         twice.append(HTTPField(name: name, value: "a"))
         twice.append(HTTPField(name: name, value: "b"))

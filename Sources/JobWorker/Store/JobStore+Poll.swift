@@ -1,10 +1,16 @@
 import FoundationEssentials
 package import Postgres
 
-/// What the timer's look found, and when the next schedule is due.
-package struct TimerLook: Sendable {
-    package let answer: PollAnswer
-    /// The least of all times where one waits to be looked at; `nil` where there is none.
+/// What the timer's look found.
+package struct PollAnswer: Sendable {
+    package let claimed: [ClaimedJob]
+    /// Those that hold pending jobs, due or not, as they were before the claim.
+    package let lanes: [ClaimRequest.Lane]
+    package let takenBack: TakenBack
+    package var reaped: Int { takenBack.count }
+    package let now: Timestamp
+    package let serverStartedAt: Timestamp
+    /// When the next schedule is due; the least of all times where one waits to be looked at, `nil` where there is none.
     package let nextSchedule: Timestamp?
 }
 
@@ -12,9 +18,9 @@ extension JobStore {
     /// The timer's look at everything, all in one statement: says that this worker lives, takes back jobs whose worker
     /// fell silent, claims, and asks which schedule is next.
     /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
-    package func look(
+    package func poll(
         _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
-    ) async throws(PostgresError) -> TimerLook {
+    ) async throws(PostgresError) -> PollAnswer {
         let attending =
             attention.map { attention in
                 """
@@ -44,12 +50,11 @@ extension JobStore {
         let isEmpty = try first.decodeIfPresent("id", as: UUID.self) == nil
         let lanes = zip(
             try first.decode("lane_queues", as: [String].self), try first.decode("lane_priorities", as: [Int].self))
-        return TimerLook(
-            answer: PollAnswer(
-                claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
-                lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
-                takenBack: try TakenBack(first), now: try first.decode("database_time"),
-                serverStartedAt: try first.decode("server_started_at")),
+        return PollAnswer(
+            claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
+            lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
+            takenBack: try TakenBack(first), now: try first.decode("database_time"),
+            serverStartedAt: try first.decode("server_started_at"),
             nextSchedule: try first.decodeIfPresent("next_schedule"))
     }
 }
