@@ -99,6 +99,8 @@ let package = Package(
                 .embedInCode("0011_audit.sql"),
                 .embedInCode("0012_schedules.sql"),
                 .embedInCode("0013_lists.sql"),
+                .embedInCode("0014_schedule_bounds.sql"),
+                .embedInCode("0015_later_jobs.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -37,5 +37,7 @@ public struct Migration: Sendable {
         Migration(11, "audit", PackageResources._011_audit_sql),
         Migration(12, "schedules", PackageResources._012_schedules_sql),
         Migration(13, "lists", PackageResources._013_lists_sql),
+        Migration(14, "schedule_bounds", PackageResources._014_schedule_bounds_sql),
+        Migration(15, "later_jobs", PackageResources._015_later_jobs_sql),
     ]
 }

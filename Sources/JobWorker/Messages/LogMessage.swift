@@ -121,6 +121,10 @@ extension LogMessage {
     public static let scheduleMissed = LogMessage(
         "5589cbc93cc47944164042c6226f13b2", .warning,
         "ticks of a schedule were missed and are not made up for")
+    /// Told once; it is tried again every minute.
+    public static let scheduleUnreadable = LogMessage(
+        "98293bdd2e7d40cc8fc93ed59f40ea80", .warning,
+        "this machine can't tell a schedule's times")
     /// Of the folder WORKER_SCHEDULES, at the start and at a reload.
     public static let schedulesApplied = LogMessage(
         "55a15e60d28ec3ff0ce89854e047c32d", .notice,
@@ -182,7 +186,8 @@ extension LogMessage {
         settingsReloaded, settingsRefused, settingsNeedRestart, runtimeDirectoryMissing, instanceLockMissing,
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
-        scheduleFailed, scheduleSkipped, scheduleMissed, schedulesApplied, scheduleFileRefused, databaseUnreached,
+        scheduleFailed, scheduleSkipped, scheduleMissed, scheduleUnreadable, schedulesApplied, scheduleFileRefused,
+        databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

@@ -165,14 +165,15 @@ final class Poller: Sendable {
         }
     }
 
-    /// Finds out where jobs may be.
+    /// Finds out where jobs may be, and when the next becomes due.
     private func search() async throws(PostgresError) {
         let began = ContinuousClock.now
-        let lanes = try await store.lanes(of: intake.queues)
-        intake.searched(lanes, took: .now - began)
+        intake.searchBegins()
+        let survey = try await store.lanes(of: intake.queues)
+        intake.searched(survey, took: .now - began)
     }
 
-    /// The timer's look: presence, reaping, a claim and when the next schedule is due, in one statement.
+    /// The timer's look: presence, reaping, a claim and when the next schedule and the next job are due, in one statement.
     private func poll() async throws(PostgresError) {
         let configuration = configuration()
         guard let claiming = intake.begin(everywhere: true) else { return }
@@ -204,7 +205,9 @@ final class Poller: Sendable {
         }
         for id in answer.takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
         admit(answer.claimed)
-        intake.polled(isReapingDone: answer.reaped < reaping.batch, pause: pause())
+        intake.polled(
+            isReapingDone: answer.reaped < reaping.batch, pause: pause(),
+            nextDue: answer.nextDue?.duration(since: answer.now))
         intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
         // After the runs are counted: callers wait for them.
         answerCallers(callers, answer.claimed, request)
@@ -234,7 +237,7 @@ final class Poller: Sendable {
         let configuration = configuration()
         return Attention(
             workerID: configuration.workerID, channel: channel, queues: configuration.queues.map(\.name),
-            lasting: configuration.pollInterval * 3)
+            lasting: configuration.pollInterval * 3, interval: configuration.pollInterval)
     }
 
     private func attend(_ isAttending: Bool) async throws(PostgresError) {
