@@ -87,7 +87,7 @@ import Testing
             if job.attempt == 1 { throw JobFailure.retryable("try again") }
             return nil
         }
-        try await database.withWorker(flaky, change: { $0.retry = RetryPolicy(delayBase: .seconds(1)) }) { _ in
+        try await database.withWorker(flaky, change: { $0.retry = RetryPolicy(delayBase: .seconds(3)) }) { _ in
             try await untilWaiting()
             try await database.insertJob()
             try await database.waitUntil("status = 'completed' AND attempts = 2")
