@@ -155,6 +155,7 @@ public struct Daemon: Sendable {
                     notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value },
                     logger: logger
                 ),
+                StartupMemory(worker: worker),
                 api.database,
                 server,
                 // Its streams end before the server waits for the answers that are being given.
