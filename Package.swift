@@ -101,6 +101,7 @@ let package = Package(
                 .embedInCode("0013_lists.sql"),
                 .embedInCode("0014_schedule_bounds.sql"),
                 .embedInCode("0015_later_jobs.sql"),
+                .embedInCode("0016_change_announcements.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -39,5 +39,6 @@ public struct Migration: Sendable {
         Migration(13, "lists", PackageResources._013_lists_sql),
         Migration(14, "schedule_bounds", PackageResources._014_schedule_bounds_sql),
         Migration(15, "later_jobs", PackageResources._015_later_jobs_sql),
+        Migration(16, "change_announcements", PackageResources._016_change_announcements_sql),
     ]
 }
