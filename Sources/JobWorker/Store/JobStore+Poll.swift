@@ -12,11 +12,14 @@ package struct PollAnswer: Sendable {
     package let serverStartedAt: Timestamp
     /// When the next schedule is due; the least of all times where one waits to be looked at, `nil` where there is none.
     package let nextSchedule: Timestamp?
+    /// When the next delivery of a webhook is due; `nil` where there is none.
+    package let nextDelivery: Timestamp?
 }
 
 extension JobStore {
     /// The timer's look at everything, all in one statement: says that this worker lives, takes back jobs whose worker
-    /// fell silent, claims, and asks which schedule is next.
+    /// fell silent, claims, and asks which schedule and which
+    /// delivery are next.
     /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
     package func poll(
         _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
@@ -40,7 +43,8 @@ extension JobStore {
                    pg_postmaster_start_time() AS server_started_at,
                    ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
                    ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities,
-                   \(JobStore.nextSchedule) AS next_schedule, claimed_jobs.*
+                   \(JobStore.nextSchedule) AS next_schedule,
+                   \(JobStore.nextDelivery) AS next_delivery, claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
@@ -55,6 +59,7 @@ extension JobStore {
             lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
             takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
-            nextSchedule: try first.decodeIfPresent("next_schedule"))
+            nextSchedule: try first.decodeIfPresent("next_schedule"),
+            nextDelivery: try first.decodeIfPresent("next_delivery"))
     }
 }
