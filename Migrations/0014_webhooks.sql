@@ -16,8 +16,8 @@ ALTER TABLE public.webhook_deliveries
 -- For the sender: each endpoint's own next, so that one with many waiting hides nobody else's.
 CREATE INDEX webhook_deliveries_endpoint_due ON public.webhook_deliveries (endpoint_id, next_attempt_at, id)
     WHERE status = 'pending';
--- For clearing away, and for whoever looks up what became of a job's events.
-CREATE INDEX webhook_deliveries_settled ON public.webhook_deliveries (created_at) WHERE status <> 'pending';
+-- For clearing away, and for lists over all endpoints.
+CREATE INDEX webhook_deliveries_newest ON public.webhook_deliveries (created_at DESC, id DESC);
 
 -- Whether there are endpoints at all, told by a sequence: once called there may be some. A sequence belongs to no
 -- transaction, so that a change of a job sees it without a snapshot, a plan or a function of its own. It is set before
@@ -263,6 +263,7 @@ CREATE TRIGGER audit_change AFTER INSERT OR UPDATE OR DELETE ON public.webhook_e
     EXECUTE FUNCTION jobworker.audit_change('webhook', 'id');
 
 -- What counts failures is the program's.
+GRANT SELECT (retry_at) ON public.webhook_endpoints TO authenticated;
 REVOKE UPDATE (consecutive_failures, disabled_reason) ON public.webhook_endpoints FROM authenticated;
 
 REVOKE ALL ON FUNCTION jobworker.without_secrets(jsonb, int), jobworker.event_data(public.jobs),

@@ -267,7 +267,7 @@ extension JobStore {
     }
 
     /// Clears away settled deliveries that are older, a batch of them, and lets the ends of jobs cost nothing again where
-    /// no endpoint is left. Relies on `webhook_deliveries_settled`.
+    /// no endpoint is left. Relies on `webhook_deliveries_newest`.
     /// - Returns: How many are gone; `batch` where there may be more.
     package func clearDeliveries(olderThan age: Duration, batch: Int = 500) async throws(PostgresError) -> Int {
         let rows = try await pool.query(

@@ -191,6 +191,8 @@ final class Deliverer: Sendable {
         for (endpoint, reason) in settled.disabled.sorted(by: { $0.key < $1.key }) {
             logger.log(.webhookDisabled, metadata: ["WEBHOOK_ID": "\(endpoint)", "REASON": "\(reason)"])
         }
+        // What waits for a disabled endpoint is to fail.
+        if !settled.disabled.isEmpty { note(.now) }
         // The endpoint's pause, or the next try, is in the table.
         if settled.statuses.values.contains("pending") {
             note(.now + (ended.map(\.delay).min() ?? .zero))
