@@ -29,7 +29,8 @@ package enum WebhookCheck {
                     "\(counted(survey.waiting, "delivery", "deliveries")) due, the oldest for \(wait.components.seconds / 60) min",
                     advice: "Workers of this version send them: see whether one runs, and its log."))
         }
-        return findings.isEmpty ? [.ok("webhooks", "\(counted(survey.endpoints, "endpoint")), all of them heard")] : findings
+        return findings.isEmpty
+            ? [.ok("webhooks", "\(counted(survey.endpoints, "endpoint")), all of them heard")] : findings
     }
 }
 
