@@ -100,7 +100,7 @@ import Webhooks
                 for number in 0..<10 { try await scene.endpoint(hanging.url("/\(number)")) }
                 try await scene.endpoint(server.url())
                 try await scene.withSender(ScriptedProcessor("noop")) { _ in
-                    for _ in 0..<40 { try await database.insertJob() }
+                    for _ in 0..<40 { try await database.insertJob(createdAgo: .zero) }
                     try await database.waitUntilQuiet()
                     try await scene.until("status = 'delivered'", count: 40, atMost: .seconds(8))
                 }
@@ -221,7 +221,7 @@ import Webhooks
             try await scene.endpoint(server.url())
             try await scene.withSender(ScriptedProcessor("noop")) { _ in
                 try await scene.withSender(ScriptedProcessor("noop")) { _ in
-                    for _ in 0..<100 { try await database.insertJob() }
+                    for _ in 0..<100 { try await database.insertJob(createdAgo: .zero) }
                     try await scene.until("status = 'delivered'", count: 100)
                 }
             }
