@@ -184,6 +184,8 @@ import Webhooks
         try await withScriptedServer(reply: { _ in .answer("", status: 503) }) { server in
             let endpoint = try await scene.endpoint(server.url())
             for _ in 0..<8 { try await database.insertJob() }
+            // All of them are told of before the endpoint is disabled.
+            try await database.query("UPDATE public.jobs SET status = 'cancelled'")
             try await scene.withSender(ScriptedProcessor("noop"), change: { $0.webhookFailuresMax = 3 }) { _ in
                 try await database.waitUntil("NOT enabled", of: "public.webhook_endpoints")
                 try await scene.until("status = 'failed'", count: 8)

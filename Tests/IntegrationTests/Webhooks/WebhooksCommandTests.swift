@@ -45,7 +45,11 @@ import Webhooks
             #expect(try await webhooks(verb, id).status == 2, "\(verb)")
         }
         #expect(try await webhooks("redeliver", id).status == 2)
-        #expect(try await database.count("action = 'webhook.add' AND via = 'cli'", of: "public.job_audit") == 1)
+        let left = try await database.query("SELECT action FROM public.job_audit WHERE via = 'cli' ORDER BY id")
+        #expect(
+            try left.map { try $0.decode("action", as: String.self) } == [
+                "webhook.add", "webhook.change", "webhook.change", "webhook.test", "webhook.delete",
+            ])
     }
 
     @Test func `what can't be added is refused`() async throws {
