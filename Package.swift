@@ -102,10 +102,12 @@ let package = Package(
                 .embedInCode("0014_schedule_bounds.sql"),
                 .embedInCode("0015_later_jobs.sql"),
                 .embedInCode("0016_change_announcements.sql"),
+                .embedInCode("0017_webhooks.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
+        room("Webhooks", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", crypto]),
         room(
             "Development",
             [
@@ -120,15 +122,15 @@ let package = Package(
         room(
             "API",
             [
-                "ControlPlane", "JobWorker", "Enrichment", "Explanation", "HTTPClient", "Postgres", "Terminal",
-                "Tokens",
+                "ControlPlane", "JobWorker", "Enrichment", "Webhooks", "Explanation", "HTTPClient", "Postgres",
+                "Terminal", "Tokens",
                 crypto, logging, lifecycle,
             ] + http),
         room(
             "Daemon",
             [
                 "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "API",
+                "Webhooks", "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
@@ -136,18 +138,19 @@ let package = Package(
 
         // What the commands share.
         room("Terminal", []),
-        room("Doctor", ["JobWorker", "Enrichment", "Migrations", "Postgres", "Settings", subprocess]),
+        room("Doctor", ["JobWorker", "Enrichment", "Webhooks", "Migrations", "Postgres", "Settings", subprocess]),
         room(
             "Console",
             [
-                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "ControlPlane",
+                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "Webhooks",
+                "ControlPlane",
                 "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
-                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "Webhooks",
                 "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
             ],
@@ -180,7 +183,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
+                "JobWorker", "Enrichment", "Webhooks", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal",
+                "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
             ] + http,
@@ -191,8 +195,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens",
-                "Explanation", "Migrations", "Cron",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "ControlPlane", "API",
+                "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,
             exclude: ["CommandLine/Golden"],

@@ -40,5 +40,6 @@ public struct Migration: Sendable {
         Migration(14, "schedule_bounds", PackageResources._014_schedule_bounds_sql),
         Migration(15, "later_jobs", PackageResources._015_later_jobs_sql),
         Migration(16, "change_announcements", PackageResources._016_change_announcements_sql),
+        Migration(17, "webhooks", PackageResources._017_webhooks_sql),
     ]
 }

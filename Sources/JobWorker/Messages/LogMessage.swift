@@ -133,6 +133,16 @@ extension LogMessage {
         "df2a0da06e094675f9dab142ef9bdece", .error,
         "a file of schedules was refused: what it said before stays in force", isAlwaysWritten: true)
 
+    // MARK: Webhooks
+
+    /// No further try follows.
+    public static let webhookFailed = LogMessage(
+        "30c3e16d415d472a8b39e0646db9aa80", .warning,
+        "a webhook was never heard: its delivery is given up")
+    public static let webhookDisabled = LogMessage(
+        "d2ccc9cfed5a4f739048477de23cf342", .warning,
+        "a webhook's endpoint was disabled", isAlwaysWritten: true)
+
     // MARK: Database
 
     /// At the start.
@@ -187,7 +197,7 @@ extension LogMessage {
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
         scheduleFailed, scheduleSkipped, scheduleMissed, scheduleUnreadable, schedulesApplied, scheduleFileRefused,
-        databaseUnreached,
+        webhookFailed, webhookDisabled, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

@@ -14,11 +14,13 @@ package struct PollAnswer: Sendable {
     package let nextSchedule: Timestamp?
     /// When the next job of the lanes is due that wasn't yet.
     package let nextDue: Timestamp?
+    /// When the next delivery of a webhook is due; `nil` where there is none.
+    package let nextDelivery: Timestamp?
 }
 
 extension JobStore {
     /// The timer's look at everything, all in one statement: says that this worker lives, takes back jobs whose worker
-    /// fell silent, claims, and asks which schedule and which job is next.
+    /// fell silent, claims, and asks which schedule, which delivery and which job are next.
     /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
     package func poll(
         _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
@@ -41,7 +43,8 @@ extension JobStore {
             SELECT taken.reaped, taken.poisoned, clock_timestamp() AS database_time,
                    pg_postmaster_start_time() AS server_started_at,
                    \(JobStore.laneColumns),
-                   \(JobStore.nextSchedule) AS next_schedule, \(JobStore.nextDue) AS next_due, claimed_jobs.*
+                   \(JobStore.nextSchedule) AS next_schedule, \(JobStore.nextDelivery) AS next_delivery,
+                   \(JobStore.nextDue) AS next_due, claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
@@ -55,6 +58,7 @@ extension JobStore {
             takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
             // What else is amiss, claimed jobs must run.
-            nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextTime(first, "next_due"))
+            nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextTime(first, "next_due"),
+            nextDelivery: JobStore.nextTime(first, "next_delivery"))
     }
 }

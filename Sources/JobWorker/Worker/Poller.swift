@@ -24,6 +24,7 @@ final class Poller: Sendable {
 
     let intake: Intake
     let ticker: Ticker
+    private let deliverer: Deliverer?
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
@@ -39,11 +40,12 @@ final class Poller: Sendable {
     /// - Parameter channel: On which this process listens for wake-ups.
     init(
         running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger, channel: String,
-        beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
+        deliverer: Deliverer?, beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
         jobTypes: @escaping @Sendable () -> [String]
     ) {
         intake = Intake(
             running: running, wakeup: wakeup, beat: beat, configuration: configuration, jobTypes: jobTypes)
+        self.deliverer = deliverer
         ticker = Ticker(store: store, state: state, logger: logger)
         self.running = running
         self.store = store
@@ -173,7 +175,7 @@ final class Poller: Sendable {
         intake.searched(survey, took: .now - began)
     }
 
-    /// The timer's look: presence, reaping, a claim and when the next schedule and the next job are due, in one statement.
+    /// The timer's look: presence, reaping, a claim and when the next schedule, delivery and job are due, in one statement.
     private func poll() async throws(PostgresError) {
         let configuration = configuration()
         guard let claiming = intake.begin(everywhere: true) else { return }
@@ -193,6 +195,7 @@ final class Poller: Sendable {
             throw error
         }
         ticker.hear(next: answer.nextSchedule, now: answer.now)
+        deliverer?.hear(next: answer.nextDelivery, now: answer.now)
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)
