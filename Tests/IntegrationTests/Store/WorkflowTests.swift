@@ -33,7 +33,7 @@ import Testing
                 """
                 SELECT coalesce(string_agg(workflow_step || ' ' || status, ', ' ORDER BY workflow_step), '')
                 FROM public.jobs WHERE workflow_step IS NOT NULL
-                """)
+                """) ?? ""
         }
     }
 
@@ -53,16 +53,22 @@ import Testing
         (#"[]"#, "there are 0 jobs; write 1 to 100000"),
         (#"[1]"#, "job 1 must be an object"),
         (#"[{"name":"a"}]"#, "the job 'a' needs a job_type of 1 to 100 characters"),
-        (#"[{"name":"a b","job_type":"x"}]"#,
-         "the job 'a b' needs a name of letters, digits, - and _, at most 100 of them"),
+        (
+            #"[{"name":"a b","job_type":"x"}]"#,
+            "the job 'a b' needs a name of letters, digits, - and _, at most 100 of them"
+        ),
         (#"[{"job_type":"x","colour":1}]"#, "job 1 has the unknown field 'colour'"),
         (#"[{"name":"a","job_type":"x"},{"name":"a","job_type":"x"}]"#, "two jobs have the name 'a'"),
         (#"[{"name":"a","job_type":"x","after":["b"]}]"#, "the job 'a' waits for 'b', and there is no such job"),
         (#"[{"name":"a","job_type":"x","after":["a"]}]"#, "the jobs wait for each other in a circle: a after a"),
-        (#"[{"name":"a","job_type":"x","after":["c"]},{"name":"b","job_type":"x","after":["a"]},{"name":"c","job_type":"x","after":["b"]}]"#,
-         "the jobs wait for each other in a circle: a after c after b after a"),
-        (#"[{"name":"a","job_type":"x"},{"name":"b","job_type":"x","after":["a"],"payload":{"x":{"$result":"c.y"}}}]"#,
-         "the payload of the job 'b' asks for the result of 'c', which is not among those in after"),
+        (
+            #"[{"name":"a","job_type":"x","after":["c"]},{"name":"b","job_type":"x","after":["a"]},{"name":"c","job_type":"x","after":["b"]}]"#,
+            "the jobs wait for each other in a circle: a after c after b after a"
+        ),
+        (
+            #"[{"name":"a","job_type":"x"},{"name":"b","job_type":"x","after":["a"],"payload":{"x":{"$result":"c.y"}}}]"#,
+            "the payload of the job 'b' asks for the result of 'c', which is not among those in after"
+        ),
     ])
     func `what can't work is refused in a sentence, and nothing is added`(jobs: String, sentence: String) async throws {
         #expect(try await refusal(jobs) == sentence)
@@ -173,8 +179,10 @@ import Testing
     @Test func `a parent that is retried takes its cancelled children along`() async throws {
         _ = try await diamond()
         try await set("a", "failed")
-        let a: UUID = try await database.value("SELECT id FROM public.jobs WHERE workflow_step = 'a'")
-        let d: UUID = try await database.value("SELECT id FROM public.jobs WHERE workflow_step = 'd'")
+        let a: UUID = try #require(
+            try await database.value("SELECT id FROM public.jobs WHERE workflow_step = 'a'"))
+        let d: UUID = try #require(
+            try await database.value("SELECT id FROM public.jobs WHERE workflow_step = 'd'"))
         await #expect(throws: JobChangeRefusal.self) {
             try await database.store().retry(d, by: Self.requester)
         }
@@ -236,9 +244,10 @@ import Testing
     @Test func `a graph of jobs at random runs each one once, after its parents`() async throws {
         var generator = SystemRandomNumberGenerator()
         let jobs = (0..<120).map { place in
-            let parents = Set((0..<Int.random(in: 0...3, using: &generator)).compactMap { _ in
-                place == 0 ? nil : "s\(Int.random(in: 0..<place, using: &generator))"
-            })
+            let parents = Set(
+                (0..<Int.random(in: 0...3, using: &generator)).compactMap { _ in
+                    place == 0 ? nil : "s\(Int.random(in: 0..<place, using: &generator))"
+                })
             return LinkedJob(name: "s\(place)", type: "noop", after: parents.sorted())
         }
         let workflow = try await add(jobs)
@@ -268,7 +277,8 @@ import Testing
             LinkedJob(name: "a", type: "make"),
             LinkedJob(
                 name: "b", type: "show",
-                payload: JSONText(#"{"one":{"$result":"a.list.1"},"all":{"$result":"*"},"as":{"$literal":{"$result":"a"}}}"#),
+                payload: JSONText(
+                    #"{"one":{"$result":"a.list.1"},"all":{"$result":"*"},"as":{"$literal":{"$result":"a"}}}"#),
                 after: ["a"]),
             LinkedJob(name: "c", type: "show", payload: JSONText(#"[{"$result":"a.absent"}]"#), after: ["a"]),
         ])
