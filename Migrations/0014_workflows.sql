@@ -878,12 +878,20 @@ CREATE FUNCTION jobworker.audit_workflow(action text, workflow uuid, jobs int) R
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_workflow public.job_workflows%ROWTYPE;
+    changed constant text := CASE action WHEN 'workflow.cancel' THEN 'jobs_open' ELSE 'jobs_without_success' END;
 BEGIN
     -- The application's server, and the program by itself, are no persons.
     IF jobworker.acting_name() LIKE 'role:%' THEN
         RETURN;
     END IF;
     SELECT * INTO found_workflow FROM public.job_workflows WHERE id = workflow;
+    IF action IN ('workflow.cancel', 'workflow.retry') THEN
+        -- As many as were changed, and none is left.
+        PERFORM jobworker.audit(
+            action, coalesce(found_workflow.name, workflow::text), found_workflow.workspace_id, NULL,
+            jsonb_build_object(changed, jobs), jsonb_build_object(changed, 0));
+        RETURN;
+    END IF;
     PERFORM jobworker.audit(action, coalesce(found_workflow.name, workflow::text), found_workflow.workspace_id, NULL, NULL,
                             jsonb_build_object('workflow_id', workflow, 'name', found_workflow.name, 'jobs', jobs));
 END

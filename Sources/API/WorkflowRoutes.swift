@@ -92,7 +92,8 @@ struct WorkflowRoutes: Sendable {
         .init("id", Schema(.uuid), isRequired: true), .init("workspace_id", Schema(.uuid), isRequired: true),
         .init("name", JobDocument.prose.orNull, isRequired: true),
         .init(
-            "state", Schema(.choice(["running", "completed", "failed", "cancelled"])).orNull.noted(
+            "state",
+            Schema(.choice(["running", "completed", "failed", "cancelled"])).orNull.noted(
                 "From its jobs; null once none of them is left."), isRequired: true),
         .init("created_by", Schema(.uuid).orNull, isRequired: true),
         .init("created_at", Schema(.moment), isRequired: true),

@@ -22,7 +22,8 @@ package struct WorkflowFile: Sendable {
             throw Complaint(.usage, "the file has the unknown field '\(unknown)'; it may have workspace_id, name, jobs")
         }
         guard let id = WorkflowFile.string(object["workspace_id"]).map({ UUID(uuidString: $0) }) ?? workspace else {
-            throw Complaint(.usage, "no workspace is named", advice: "Put workspace_id into the file, or use --workspace.")
+            throw Complaint(
+                .usage, "no workspace is named", advice: "Put workspace_id into the file, or use --workspace.")
         }
         guard let list = object["jobs"], list.utf8.first == UInt8(ascii: "[") else {
             throw Complaint(.usage, "jobs must be a list")

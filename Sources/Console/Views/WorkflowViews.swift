@@ -116,7 +116,9 @@ package struct WorkflowView: View {
             guard let place = places[step.id] else { continue }
             lines.append("  \(place)[\"\(WorkflowView.plain(step.title))<br>\(step.status)\"]")
         }
-        for (parent, child, policy) in edges(places) { lines.append("  \(parent) \(policy == "run" ? "-.->" : "-->") \(child)") }
+        for (parent, child, policy) in edges(places) {
+            lines.append("  \(parent) \(policy == "run" ? "-.->" : "-->") \(child)")
+        }
         return lines
     }
 

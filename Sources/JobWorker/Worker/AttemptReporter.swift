@@ -56,7 +56,7 @@ final class AttemptReporter: JobReporter {
             let added: [UUID]?
             do throws(PostgresError) {
                 added = try await self.store.add(description, from: self.claim, batch: batch)
-            } catch where error.reason == .connectionLost {
+            } catch  where error.reason == .connectionLost {
                 // Added or not: the batch is known by its key.
                 added = try await self.store.add(description, from: self.claim, batch: batch)
             }
