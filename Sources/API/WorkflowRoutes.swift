@@ -46,7 +46,7 @@ struct WorkflowRoutes: Sendable {
                             .init("jobs", Schema(.list(Self.draft, 1...Self.jobsMax)), isRequired: true), .reason,
                         ], isOpen: false)),
                 answers: [Answer("The workflow.", Self.whole, status: .created)],
-                refusals: [.forbidden, .notFound, .conflict], audit: ["workflow.add"], handler: add),
+                refusals: [.forbidden, .notFound, .conflict], audit: ["workflow.add", "job.add"], handler: add),
             Route(
                 .get, "/api/workflows/{id}", access: .members, "Shows a workflow with its jobs.",
                 answers: [Answer("The workflow.", Self.whole)], refusals: [.notFound], handler: show),
