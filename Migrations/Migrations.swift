@@ -37,6 +37,7 @@ public struct Migration: Sendable {
         Migration(11, "audit", PackageResources._011_audit_sql),
         Migration(12, "schedules", PackageResources._012_schedules_sql),
         Migration(13, "lists", PackageResources._013_lists_sql),
-        Migration(14, "workflows", PackageResources._014_workflows_sql),
+        Migration(14, "dependencies", PackageResources._014_dependencies_sql),
+        Migration(15, "workflows", PackageResources._015_workflows_sql),
     ]
 }
