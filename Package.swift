@@ -103,6 +103,8 @@ let package = Package(
                 .embedInCode("0015_later_jobs.sql"),
                 .embedInCode("0016_change_announcements.sql"),
                 .embedInCode("0017_webhooks.sql"),
+                .embedInCode("0018_dependencies.sql"),
+                .embedInCode("0019_workflows.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

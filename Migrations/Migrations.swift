@@ -41,5 +41,7 @@ public struct Migration: Sendable {
         Migration(15, "later_jobs", PackageResources._015_later_jobs_sql),
         Migration(16, "change_announcements", PackageResources._016_change_announcements_sql),
         Migration(17, "webhooks", PackageResources._017_webhooks_sql),
+        Migration(18, "dependencies", PackageResources._018_dependencies_sql),
+        Migration(19, "workflows", PackageResources._019_workflows_sql),
     ]
 }

@@ -26,6 +26,7 @@ package struct HTTPSurface: Sendable {
             + WorkspaceRoutes(database: database, vault: vault, keys: keys).routes
             + ScheduleRoutes(database: database).routes
             + WebhookRoutes(database: database, vault: vault).routes
+            + WorkflowRoutes(database: database).routes
             + OperationRoutes(database: database, silence: silence).routes
     }
 

@@ -40,6 +40,12 @@ package struct Complaint: Error, Sendable, Equatable {
             case .invalid: self.init(.usage, refusal.description, advice: "Nothing was changed.")
             case .conflict: self.init(.failed, refusal.description)
             }
+        case let refusal as WorkflowRefusal:
+            switch refusal {
+            case .notFound: self.init(.notFound, refusal.description)
+            case .invalid: self.init(.usage, refusal.description, advice: "Nothing was changed.")
+            case .conflict: self.init(.failed, refusal.description)
+            }
         case let error as KeyVaultError:
             switch error {
             case .noKeys, .badKey: self.init(.badConfiguration, error.description)

@@ -268,6 +268,10 @@ extension JSONNode {
         job.snoozedSince = moment("snoozed_since")
         job.workerDeaths = try whole("worker_deaths")
         job.insertedBy = self["inserted_by"]?.string
+        job.workflowStep = self["workflow_step"]?.string
+        job.hasDependents = self["dependents"] == true
+        job.blockers = self["blockers"]?.whole
+        job.cancelledFor = uuid("cancelled_for")
         return job
     }
 

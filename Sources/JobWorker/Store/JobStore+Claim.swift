@@ -171,12 +171,13 @@ extension JobStore {
                 WHERE id = ANY (ARRAY(SELECT id FROM picked))
                 RETURNING id, workspace_id, job_type, coalesce(job_queue, 'default') AS queue,
                     coalesce(priority, 0) AS priority, attempts, coalesce(max_attempts, 5) AS max_attempts,
-                    timeout_seconds, created_at, started_at, lease_token, payload::text AS text, worker_id
+                    timeout_seconds, created_at, started_at, lease_token, payload::text AS text, worker_id,
+                    blockers IS NOT NULL AS has_parents
             ),
             \(logsStart ? JobStore.startRows : "")
             claimed_jobs AS (
                 SELECT claimed.id, workspace_id, job_type, queue, priority, attempts, max_attempts, timeout_seconds,
-                       created_at, started_at, lease_token, picked.due_at, picked.is_suspect,
+                       created_at, started_at, lease_token, picked.due_at, picked.is_suspect, has_parents,
                        CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
                        octet_length(text) AS payload_bytes
                 FROM claimed JOIN picked USING (id)
@@ -372,7 +373,8 @@ extension JobStore {
             }
             claimed.append(
                 ClaimedJob(
-                    job: job, claim: try Claim(row), isSuspect: try row.decode("is_suspect"), refusal: refusal))
+                    job: job, claim: try Claim(row), isSuspect: try row.decode("is_suspect"), refusal: refusal,
+                    hasParents: try row.decode("has_parents")))
         }
         // RETURNING promises no order.
         return claimed.sorted { left, right in

@@ -16,6 +16,8 @@ package struct PollAnswer: Sendable {
     package let nextDue: Timestamp?
     /// When the next delivery of a webhook is due; `nil` where there is none.
     package let nextDelivery: Timestamp?
+    /// Children of ended parents wait to be looked at again: see `settleBacklog`.
+    package let hasBacklog: Bool
 }
 
 extension JobStore {
@@ -44,7 +46,8 @@ extension JobStore {
                    pg_postmaster_start_time() AS server_started_at,
                    \(JobStore.laneColumns),
                    \(JobStore.nextSchedule) AS next_schedule, \(JobStore.nextDelivery) AS next_delivery,
-                   \(JobStore.nextDue) AS next_due, claimed_jobs.*
+                   \(JobStore.nextDue) AS next_due,
+                   EXISTS (SELECT FROM jobworker.dependency_backlog) AS has_backlog, claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
@@ -59,6 +62,6 @@ extension JobStore {
             serverStartedAt: try first.decode("server_started_at"),
             // What else is amiss, claimed jobs must run.
             nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextTime(first, "next_due"),
-            nextDelivery: JobStore.nextTime(first, "next_delivery"))
+            nextDelivery: JobStore.nextTime(first, "next_delivery"), hasBacklog: try first.decode("has_backlog"))
     }
 }

@@ -214,6 +214,8 @@ final class Poller: Sendable {
         intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
         // After the runs are counted: callers wait for them.
         answerCallers(callers, answer.claimed, request)
+        // What became due by it is announced.
+        if answer.hasBacklog { try await store.settleBacklog() }
     }
 
     private func admit(_ claimed: [ClaimedJob]) {

@@ -20,6 +20,7 @@ import Testing
     /// What a route's own rules want, beyond its declaration.
     private static let bodies: [String: @Sendable (UUID) -> String] = [
         "POST /api/schedules": { #"{"workspace_id":"\#($0.text)","name":"x","job_type":"noop","every_seconds":60}"# },
+        "POST /api/workflows": { #"{"workspace_id":"\#($0.text)","jobs":[{"name":"a","job_type":"noop"}]}"# },
         "PATCH /api/schedules/{id}": { _ in #"{"every_seconds":120}"# },
     ]
 
@@ -67,6 +68,14 @@ import Testing
         }
     }
 
+    /// Of a job that can be cancelled and one that can be retried.
+    private func insertWorkflow(in workspace: UUID) async throws -> UUID {
+        let jobs = JSONText(#"[{"name":"a","job_type":"noop"},{"name":"b","job_type":"noop"}]"#)
+        let id: UUID? = try await database.value("SELECT jobworker.add_workflow(\(workspace), \(jobs)) AS id")
+        try await database.query("UPDATE public.jobs SET status = 'cancelled' WHERE workflow_step = 'b'")
+        return try #require(id)
+    }
+
     /// Sends the route's requests about a workspace with a job in each state.
     private func actions(
         of route: Route, as person: Person, owner: UUID, _ api: APIUnderTest
@@ -79,9 +88,10 @@ import Testing
             UPDATE public.workspace_settings SET apollo_api_key_encrypted = encode('legacy-key', 'base64')
             WHERE workspace_id = \(workspace)
             """)
+        let workflow = try await insertWorkflow(in: workspace)
         var requests: [SampleRequest] = []
         for request in SampleRequest.all(
-            for: route, ids: canary.jobs + [workspace, canary.schedule], workspace: workspace)
+            for: route, ids: canary.jobs + [workspace, canary.schedule, workflow], workspace: workspace)
         where !requests.contains(where: { $0.path == request.path && $0.body == request.body }) {
             requests.append(request)
         }

@@ -12,8 +12,11 @@ import Testing
     private static let reading: Set<String> = [
         "jobs list", "jobs show", "jobs logs", "jobs watch", "jobs wait", "why", "stats", "queues list", "workers list",
         "schedules list", "schedules show", "schedules next", "webhooks list", "webhooks deliveries",
+        "workflow list", "workflow show",
         "audit list", "keys generate", "keys check", "config", "doctor", "health", "reference",
     ]
+    /// What they leave is for `WorkflowTests`.
+    private static let ofWorkflows: Set<String> = ["workflow run", "workflow cancel", "workflow retry"]
     /// What runs the program or prepares a database, before anybody could be named.
     private static let setUp: Set<String> = ["run", "dev", "migrate"]
 
@@ -100,7 +103,10 @@ import Testing
     @Test func `every command is known to change something, or not to`() async throws {
         let help = try await CommandRun.of("--experimental-dump-help").json()
         let all = Set(leaves(try #require(help["command"]))).filter { !$0.hasPrefix("bench") }
-        #expect(all == Self.reading.union(Self.setUp).union(Self.changing.map(\.command)).union(Self.webhooks))
+        #expect(
+            all
+                == Self.reading.union(Self.setUp).union(Self.ofWorkflows).union(Self.changing.map(\.command))
+                .union(Self.webhooks))
     }
 
     @Test func `every command that changes something leaves who, how, what, before and after`() async throws {
