@@ -20,7 +20,8 @@ struct Main: AsyncParsableCommand {
             CommandGroup(
                 name: "Jobs",
                 subcommands: [
-                    Enqueue.self, Jobs.self, Why.self, Schedules.self, Stats.self, Queues.self, Workers.self,
+                    Enqueue.self, Jobs.self, DeadLetters.self, Operations.self, Why.self, Schedules.self, Stats.self,
+                    Queues.self, Workers.self,
                     Audit.self,
                 ]),
             CommandGroup(

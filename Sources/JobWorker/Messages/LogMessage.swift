@@ -129,6 +129,16 @@ extension LogMessage {
         "df2a0da06e094675f9dab142ef9bdece", .error,
         "a file of schedules was refused: what it said before stays in force", isAlwaysWritten: true)
 
+    // MARK: Upkeep
+
+    /// At the end of a walk that took some.
+    public static let jobsRetired = LogMessage(
+        "20fd2f27b4bd48d0bf14e528ced5547c", .info,
+        "finished jobs went, as they were old enough")
+    public static let upkeepFailed = LogMessage(
+        "66a7afbf291b4f5f9e19385dd6480b4c", .error,
+        "the database refused a step of upkeep")
+
     // MARK: Database
 
     /// At the start.
@@ -182,7 +192,8 @@ extension LogMessage {
         settingsReloaded, settingsRefused, settingsNeedRestart, runtimeDirectoryMissing, instanceLockMissing,
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
-        scheduleFailed, scheduleSkipped, scheduleMissed, schedulesApplied, scheduleFileRefused, databaseUnreached,
+        scheduleFailed, scheduleSkipped, scheduleMissed, schedulesApplied, scheduleFileRefused, jobsRetired,
+        upkeepFailed, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

@@ -12,6 +12,8 @@ package struct PollAnswer: Sendable {
     package let serverStartedAt: Timestamp
     /// When the next schedule is due; the least of all times where one waits to be looked at, `nil` where there is none.
     package let nextSchedule: Timestamp?
+    /// Whether an operation on many jobs waits for its next step.
+    package let hasOperations: Bool
 }
 
 extension JobStore {
@@ -40,7 +42,8 @@ extension JobStore {
                    pg_postmaster_start_time() AS server_started_at,
                    ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
                    ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities,
-                   \(JobStore.nextSchedule) AS next_schedule, claimed_jobs.*
+                   \(JobStore.nextSchedule) AS next_schedule,
+                   EXISTS (SELECT FROM public.job_operations WHERE state = 'running') AS has_operations, claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
@@ -55,6 +58,7 @@ extension JobStore {
             lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
             takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
-            nextSchedule: try first.decodeIfPresent("next_schedule"))
+            nextSchedule: try first.decodeIfPresent("next_schedule"),
+            hasOperations: try first.decode("has_operations"))
     }
 }

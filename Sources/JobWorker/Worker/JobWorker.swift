@@ -11,6 +11,7 @@ public import ServiceLifecycle
 ///          ├─ heartbeat    says that runs live, stops those that are over
 ///          ├─ completer    stores outcomes
 ///          ├─ ticker       makes the jobs of schedules
+///          ├─ upkeep       changes many jobs bit by bit, takes old ones
 ///          └─ poller       claims; each job is a child task
 public final class JobWorker: Service, WorkerControl {
     /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
@@ -131,6 +132,7 @@ public final class JobWorker: Service, WorkerControl {
                 loops.addTask { await self.heartbeat.run() }
                 loops.addTask { await self.poller.run() }
                 loops.addTask { await self.poller.ticker.run() }
+                loops.addTask { await self.poller.upkeep.run() }
                 loops.addTask { await self.listen() }
                 await claimUntilStopped()
                 await leave()
@@ -160,6 +162,9 @@ public final class JobWorker: Service, WorkerControl {
                 self.poller.intake.setListening(true)
                 self.poller.intake.hear(.unknown)
                 self.beatNow.raise()
+            case .notification(let notification)
+            where notification.channel == Channel.cancel && notification.payload == Channel.operations:
+                self.poller.upkeep.hearOperations()
             case .notification(let notification) where notification.channel == Channel.cancel:
                 self.poller.intake.hearCancel()
             case .notification(let notification):
@@ -262,6 +267,8 @@ extension JobWorker {
     /// The notifications sent by the triggers of `public.jobs` to all workers.
     private enum Channel {
         static let cancel = "jobworker_cancel"
+        /// The payload that says: an operation on many jobs was begun or goes on.
+        static let operations = "operations"
     }
 
     // MARK: Before the first claim

@@ -24,6 +24,7 @@ final class Poller: Sendable {
 
     let intake: Intake
     let ticker: Ticker
+    let upkeep: Upkeep
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
@@ -45,6 +46,7 @@ final class Poller: Sendable {
         intake = Intake(
             running: running, wakeup: wakeup, beat: beat, configuration: configuration, jobTypes: jobTypes)
         ticker = Ticker(store: store, state: state, logger: logger)
+        upkeep = Upkeep(store: store, state: state, logger: logger, configuration: configuration)
         self.running = running
         self.store = store
         self.state = state
@@ -66,6 +68,7 @@ final class Poller: Sendable {
         wakeup.close()
         intake.stop()
         ticker.stop()
+        upkeep.stop()
     }
 
     /// Looks now.
@@ -192,6 +195,7 @@ final class Poller: Sendable {
             throw error
         }
         ticker.hear(next: answer.nextSchedule, now: answer.now)
+        if answer.hasOperations { upkeep.hearOperations() }
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)
