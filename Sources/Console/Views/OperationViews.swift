@@ -1,4 +1,4 @@
-import FoundationEssentials
+package import FoundationEssentials
 package import JobWorker
 import Postgres
 package import Terminal
