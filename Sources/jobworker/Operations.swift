@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import FoundationEssentials
 import JobWorker
+import Postgres
 
 struct Operations: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

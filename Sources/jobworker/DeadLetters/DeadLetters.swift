@@ -1,6 +1,7 @@
 import ArgumentParser
 import Console
 import JobWorker
+import Postgres
 
 struct DeadLetters: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,8 +27,8 @@ struct DeadLetters: AsyncParsableCommand {
 struct DeadLettersGroups: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "groups", abstract: "Lists what failed by type and error, the largest group first.",
-        discussion: "Numbers, ids, quoted parts and hosts count as the same in an error.",
-        usage: "jobworker dlq groups [<options>]")
+        usage: "jobworker dlq groups [<options>]",
+        discussion: "Numbers, ids, quoted parts and hosts count as the same in an error.")
 
     @OptionGroup var filter: FilterOptions
 
