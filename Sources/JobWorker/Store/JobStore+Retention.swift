@@ -35,7 +35,7 @@ extension JobStore {
             /* jobworker:retention */
             SELECT * FROM jobworker.retire_jobs(
                 (SELECT jsonb_object_agg(name, days) FROM unnest(\(names), \(numbers)) AS kept (name, days)),
-                \(archives), \(place.createdAt), \(place.id), \(batch))
+                \(archives), \(place.createdAt), \(place.id), \(batch)::int)
             """)
         guard let row = rows.first else {
             throw PostgresError(.malformed, operation: "jobworker:retention", message: "the statement gave no row")
