@@ -510,16 +510,15 @@ BEGIN
     IF to_regclass('public.' || name) IS NOT NULL THEN
         RETURN;
     END IF;
-    -- One at a time; who waited finds it made.
+    -- One at a time. Who waited may not see yet that it is made, as its catalogue was read before: then this is told.
     PERFORM pg_advisory_xact_lock(hashtext('jobworker.make_archive_month'));
-    IF to_regclass('public.' || name) IS NOT NULL THEN
-        RETURN;
-    END IF;
     EXECUTE format('CREATE TABLE public.%I PARTITION OF public.jobs_archive FOR VALUES FROM (%L) TO (%L)', name,
                    first_day AT TIME ZONE 'UTC', (first_day + interval '1 month') AT TIME ZONE 'UTC');
     -- Rows are reached through the whole, where the policies are.
     EXECUTE format('ALTER TABLE public.%I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('REVOKE ALL ON public.%I FROM PUBLIC, anon, authenticated, service_role', name);
+EXCEPTION WHEN duplicate_table THEN
+    NULL;
 END
 $$;
 
