@@ -105,6 +105,7 @@ let package = Package(
                 .embedInCode("0017_webhooks.sql"),
                 .embedInCode("0018_dependencies.sql"),
                 .embedInCode("0019_workflows.sql"),
+                .embedInCode("0020_dead_letters.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -43,5 +43,6 @@ public struct Migration: Sendable {
         Migration(17, "webhooks", PackageResources._017_webhooks_sql),
         Migration(18, "dependencies", PackageResources._018_dependencies_sql),
         Migration(19, "workflows", PackageResources._019_workflows_sql),
+        Migration(20, "dead_letters", PackageResources._020_dead_letters_sql),
     ]
 }

@@ -29,6 +29,9 @@ extension WorkerConfiguration {
         webhooksReachPrivate = configuration[Catalog.webhookAllowPrivate]
         webhookFailuresMax = configuration[Catalog.webhookFailuresMax]
         webhookKeep = configuration[Catalog.webhookKeep]
+        retentionDays = Dictionary(
+            uniqueKeysWithValues: configuration[Catalog.retention].byStatus.map { ($0.status, $0.days) })
+        archives = configuration[Catalog.retentionArchive]
         retry = RetryPolicy(
             delayBase: configuration[Catalog.retryDelayBase], delayMax: configuration[Catalog.retryDelayMax],
             jitter: configuration[Catalog.retryJitter])

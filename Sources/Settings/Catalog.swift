@@ -104,6 +104,10 @@ public enum Catalog {
         "WORKER_RETENTION_DAYS", fallback: RetentionDays(), .retention, reload: .live,
         help: "Days after which finished jobs are deleted, by status; 0, and a status not named, keeps them.")
 
+    public static let retentionArchive: Setting<Bool> = .init(
+        "WORKER_RETENTION_ARCHIVE", fallback: false, .boolean, reload: .live,
+        help: "Keeps what WORKER_RETENTION_DAYS deletes in jobs_archive, a table with a part for each month.")
+
     public static let jobLogs: Setting<JobLogLevelName> = .init(
         "WORKER_JOB_LOGS", fallback: .info, .choice(synonyms: ["warning": .warn]), reload: .live,
         help: "Lowest level of the rows about a job's course that are written to job_logs.")
@@ -216,7 +220,7 @@ public enum Catalog {
             title: "Failing, and what remains",
             settings: [
                 AnySetting(retryDelayBase), AnySetting(retryDelayMax), AnySetting(retryJitter),
-                AnySetting(retention), AnySetting(jobLogs),
+                AnySetting(retention), AnySetting(retentionArchive), AnySetting(jobLogs),
             ]),
         Section(
             title: "HTTP",

@@ -143,6 +143,16 @@ extension LogMessage {
         "d2ccc9cfed5a4f739048477de23cf342", .warning,
         "a webhook's endpoint was disabled", isAlwaysWritten: true)
 
+    // MARK: Upkeep
+
+    /// At the end of a walk that took some.
+    public static let jobsRetired = LogMessage(
+        "20fd2f27b4bd48d0bf14e528ced5547c", .info,
+        "finished jobs went, as they were old enough")
+    public static let upkeepFailed = LogMessage(
+        "66a7afbf291b4f5f9e19385dd6480b4c", .error,
+        "the database refused a step of upkeep")
+
     // MARK: Database
 
     /// At the start.
@@ -197,7 +207,7 @@ extension LogMessage {
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
         scheduleFailed, scheduleSkipped, scheduleMissed, scheduleUnreadable, schedulesApplied, scheduleFileRefused,
-        webhookFailed, webhookDisabled, databaseUnreached,
+        webhookFailed, webhookDisabled, jobsRetired, upkeepFailed, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

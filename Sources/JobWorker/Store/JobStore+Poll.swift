@@ -18,6 +18,8 @@ package struct PollAnswer: Sendable {
     package let nextDelivery: Timestamp?
     /// Children of ended parents wait to be looked at again: see `settleBacklog`.
     package let hasBacklog: Bool
+    /// Whether an operation on many jobs waits for its next step.
+    package let hasOperations: Bool
 }
 
 extension JobStore {
@@ -47,7 +49,9 @@ extension JobStore {
                    \(JobStore.laneColumns),
                    \(JobStore.nextSchedule) AS next_schedule, \(JobStore.nextDelivery) AS next_delivery,
                    \(JobStore.nextDue) AS next_due,
-                   EXISTS (SELECT FROM jobworker.dependency_backlog) AS has_backlog, claimed_jobs.*
+                   EXISTS (SELECT FROM jobworker.dependency_backlog) AS has_backlog,
+                   EXISTS (SELECT FROM public.job_operations WHERE state = 'running') AS has_operations,
+                   claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
             """)
@@ -62,6 +66,7 @@ extension JobStore {
             serverStartedAt: try first.decode("server_started_at"),
             // What else is amiss, claimed jobs must run.
             nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextTime(first, "next_due"),
-            nextDelivery: JobStore.nextTime(first, "next_delivery"), hasBacklog: try first.decode("has_backlog"))
+            nextDelivery: JobStore.nextTime(first, "next_delivery"), hasBacklog: try first.decode("has_backlog"),
+            hasOperations: try first.decode("has_operations"))
     }
 }

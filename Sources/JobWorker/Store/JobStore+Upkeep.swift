@@ -95,7 +95,8 @@ extension JobStore {
                        SELECT option_value::float8 FROM pg_options_to_table(class.reloptions)
                        WHERE option_name = 'fillfactor'), 100) / 100) AS padded_rows
             FROM unnest(ARRAY['public.jobs', 'public.job_logs', 'public.job_audit', 'public.job_workers',
-                              'public.dead_letter_queue', 'public.webhook_deliveries', 'public.enrichment_cache',
+                              'public.dead_letter_queue', 'public.job_operations',
+                              'public.job_operation_items', 'public.webhook_deliveries', 'public.enrichment_cache',
                               'public.rate_limits', 'jobworker.api_requests']) AS known (name)
             JOIN pg_catalog.pg_class AS class ON class.oid = to_regclass(known.name)
             LEFT JOIN pg_catalog.pg_stat_user_tables AS stat ON stat.relid = class.oid

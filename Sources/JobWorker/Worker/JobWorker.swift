@@ -12,6 +12,7 @@ public import ServiceLifecycle
 ///          ├─ completer    stores outcomes
 ///          ├─ ticker       makes the jobs of schedules
 ///          ├─ deliverer    sends what webhooks are to be told, where there is a transport for it
+///          ├─ upkeep       changes many jobs bit by bit, takes old ones
 ///          └─ poller       claims; each job is a child task
 public final class JobWorker: Service, WorkerControl {
     /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
@@ -139,6 +140,7 @@ public final class JobWorker: Service, WorkerControl {
                 loops.addTask { await self.poller.run() }
                 loops.addTask { await self.poller.ticker.run() }
                 loops.addTask { await self.deliverer?.run() }
+                loops.addTask { await self.poller.upkeep.run() }
                 loops.addTask { await self.listen() }
                 await claimUntilStopped()
                 await finishDeliveries()
@@ -170,6 +172,9 @@ public final class JobWorker: Service, WorkerControl {
                 self.poller.intake.setListening(true)
                 self.poller.intake.hear(.unknown)
                 self.beatNow.raise()
+            case .notification(let notification)
+            where notification.channel == Channel.cancel && notification.payload == Channel.operations:
+                self.poller.upkeep.hearOperations()
             case .notification(let notification) where notification.channel == Channel.cancel:
                 self.poller.intake.hearCancel()
             case .notification(let notification) where notification.channel == Channel.webhook:
@@ -283,6 +288,8 @@ extension JobWorker {
         static let cancel = "jobworker_cancel"
         /// A delivery was written.
         static let webhook = "jobworker_webhook"
+        /// The payload that says: an operation on many jobs was begun or goes on.
+        static let operations = "operations"
     }
 
     // MARK: Before the first claim

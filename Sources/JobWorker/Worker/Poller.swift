@@ -25,6 +25,7 @@ final class Poller: Sendable {
     let intake: Intake
     let ticker: Ticker
     private let deliverer: Deliverer?
+    let upkeep: Upkeep
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
@@ -47,6 +48,7 @@ final class Poller: Sendable {
             running: running, wakeup: wakeup, beat: beat, configuration: configuration, jobTypes: jobTypes)
         self.deliverer = deliverer
         ticker = Ticker(store: store, state: state, logger: logger)
+        upkeep = Upkeep(store: store, state: state, logger: logger, configuration: configuration)
         self.running = running
         self.store = store
         self.state = state
@@ -68,6 +70,7 @@ final class Poller: Sendable {
         wakeup.close()
         intake.stop()
         ticker.stop()
+        upkeep.stop()
     }
 
     /// Looks now.
@@ -196,6 +199,7 @@ final class Poller: Sendable {
         }
         ticker.hear(next: answer.nextSchedule, now: answer.now)
         deliverer?.hear(next: answer.nextDelivery, now: answer.now)
+        if answer.hasOperations { upkeep.hearOperations() }
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)

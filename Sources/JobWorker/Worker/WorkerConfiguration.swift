@@ -45,6 +45,13 @@ public struct WorkerConfiguration: Sendable {
     /// Lowest level of the rows the worker itself writes to `job_logs`; `nil` for none.
     public var lifecycleLogs: JobLogLevel? = .info
 
+    /// For how many days finished jobs are kept, by status; 0, and a status that is missing, keep them for good.
+    public var retentionDays: [String: Int] = [:]
+    /// Whether what is kept no longer in `jobs` stays in `jobs_archive`.
+    public var archives = false
+    /// From the start to the first look at what is old.
+    public var retentionDelay = Duration.seconds(Double.random(in: 30...90))
+
     public init(workerID: String) {
         self.workerID = workerID
     }

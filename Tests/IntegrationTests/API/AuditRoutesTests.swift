@@ -21,6 +21,7 @@ import Testing
     private static let bodies: [String: @Sendable (UUID) -> String] = [
         "POST /api/schedules": { #"{"workspace_id":"\#($0.text)","name":"x","job_type":"noop","every_seconds":60}"# },
         "POST /api/workflows": { #"{"workspace_id":"\#($0.text)","jobs":[{"name":"a","job_type":"noop"}]}"# },
+        "POST /api/jobs/bulk": { #"{"action":"cancel","filter":{"workspace_id":"\#($0.text)"}}"# },
         "PATCH /api/schedules/{id}": { _ in #"{"every_seconds":120}"# },
     ]
 
@@ -91,7 +92,7 @@ import Testing
         let workflow = try await insertWorkflow(in: workspace)
         var requests: [SampleRequest] = []
         for request in SampleRequest.all(
-            for: route, ids: canary.jobs + [workspace, canary.schedule, workflow], workspace: workspace)
+            for: route, ids: canary.jobs + [workspace, canary.schedule, workflow, canary.operation], workspace: workspace)
         where !requests.contains(where: { $0.path == request.path && $0.body == request.body }) {
             requests.append(request)
         }
@@ -102,6 +103,10 @@ import Testing
         }
         if route.path.description == "/api/schedules/{id}/resume" {
             try await database.query("UPDATE public.job_schedules SET enabled = false WHERE id = \(canary.schedule)")
+        }
+        if route.path.description == "/api/operations/{id}/pause" {
+            try await database.query(
+                "UPDATE public.job_operations SET state = 'running' WHERE id = \(canary.operation)")
         }
         // The other way round, other ones find a job in a state that allows it.
         if case .user = person { requests.reverse() }
