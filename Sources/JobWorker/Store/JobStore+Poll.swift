@@ -6,6 +6,8 @@ package struct PollAnswer: Sendable {
     package let claimed: [ClaimedJob]
     /// Those that hold pending jobs, due or not, as they were before the claim.
     package let lanes: [ClaimRequest.Lane]
+    /// Queues that only the careful claim may take jobs from; `*` stands for all.
+    package let ruledQueues: Set<String>
     package let takenBack: TakenBack
     package var reaped: Int { takenBack.count }
     package let now: Timestamp
@@ -40,6 +42,7 @@ extension JobStore {
                    pg_postmaster_start_time() AS server_started_at,
                    ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
                    ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities,
+                   ARRAY(SELECT name FROM jobworker.held_queues WHERE has_rules) AS ruled_queues,
                    \(JobStore.nextSchedule) AS next_schedule, claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
@@ -53,7 +56,7 @@ extension JobStore {
         return PollAnswer(
             claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
             lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
-            takenBack: try TakenBack(first), now: try first.decode("database_time"),
+            ruledQueues: Set(try first.decode("ruled_queues", as: [String].self)), takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
             nextSchedule: try first.decodeIfPresent("next_schedule"))
     }

@@ -32,6 +32,8 @@ struct PollPlan: Sendable {
     private var nextLook: ContinuousClock.Instant?
     /// How long after the latest look beyond the announcement that one was.
     private var lookStep = Duration.zero
+    /// What a limit held back may start at this moment.
+    private(set) var nextChance: ContinuousClock.Instant?
     /// Wake-ups since this moment.
     private var wakes: (count: Int, since: ContinuousClock.Instant)
     private var wakesInVain = 0
@@ -53,6 +55,8 @@ struct PollPlan: Sendable {
     private static let lastLookStep = Duration.milliseconds(625)
     private static let restBetweenSearches = Duration.milliseconds(100)
     private static let restBetweenPolls = Duration.milliseconds(100)
+    /// The database's clock may be a little behind.
+    private static let restAfterChance = Duration.milliseconds(1)
 
     /// The first look is due at once.
     init(now: ContinuousClock.Instant) { (nextPoll, nextSearch, lastFind, wakes) = (now, now, now, (0, now)) }
@@ -65,10 +69,11 @@ struct PollPlan: Sendable {
         if isAttending, !isListening || isEager || wakesInVain > 1 { return .attend(false) }
         if free > 0 {
             if mustLook { return needsSearch(now: now) ? .search : .claim }
+            if let nextChance, now >= nextChance { return .claim }
             if let nextLook, now >= nextLook { return .search }
             if isListening, !isEager, !isAttending { return .attend(true) }
         }
-        return .wait(until: free > 0 ? min(nextPoll, nextLook ?? nextPoll) : nextPoll)
+        return .wait(until: free > 0 ? min(nextPoll, nextLook ?? nextPoll, nextChance ?? nextPoll) : nextPoll)
     }
 
     /// Something may be due.
@@ -104,7 +109,10 @@ struct PollPlan: Sendable {
     }
 
     /// What comes from now on isn't seen by the look that begins.
-    mutating func lookBegins() { mustLook = false }
+    mutating func lookBegins() {
+        mustLook = false
+        nextChance = nil
+    }
 
     mutating func lookFailed() { mustLook = true }
 
@@ -134,6 +142,17 @@ struct PollPlan: Sendable {
         if !isFull { wakesInVain = 0 }
         planNextLook(now: now)
     }
+
+    /// What a careful look told, after `looked`.
+    mutating func lookedCarefully(_ answer: CarefulAnswer, now: ContinuousClock.Instant) {
+        if answer.leftSome { mustLookWhenFreed = true }
+        // It may have been cut short by its own bounds: who comes next is only known after another look.
+        if answer.leftSome, !answer.claimed.isEmpty { mustLook = true }
+        nextChance = answer.nextChance.map { now + $0 + PollPlan.restAfterChance }
+    }
+
+    /// Part of the queues has not been looked at.
+    mutating func mustLookAgain() { mustLook = true }
 
     private mutating func planNextLook(now: ContinuousClock.Instant) {
         if isEager {

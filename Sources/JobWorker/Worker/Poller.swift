@@ -155,9 +155,10 @@ final class Poller: Sendable {
         guard let claiming = intake.begin(everywhere: false) else { return false }
         state.metrics.polled(.wake)
         do throws(PostgresError) {
-            let claimed = try await store.claim(claiming.request)
+            let careful = claiming.isCareful ? try await store.claimCarefully(claiming.request) : nil
+            let claimed = if let careful { careful.claimed } else { try await store.claim(claiming.request) }
             admit(claimed)
-            intake.end(claiming, claimed: claimed)
+            intake.end(claiming, claimed: claimed, careful: careful)
             return true
         } catch {
             intake.fail(claiming)
@@ -168,8 +169,8 @@ final class Poller: Sendable {
     /// Finds out where jobs may be.
     private func search() async throws(PostgresError) {
         let began = ContinuousClock.now
-        let lanes = try await store.lanes(of: intake.queues)
-        intake.searched(lanes, took: .now - began)
+        let search = try await store.lanes(of: intake.queues)
+        intake.searched(search, took: .now - began)
     }
 
     /// The timer's look: presence, reaping, a claim and when the next schedule is due, in one statement.
@@ -205,7 +206,8 @@ final class Poller: Sendable {
         for id in answer.takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
         admit(answer.claimed)
         intake.polled(isReapingDone: answer.reaped < reaping.batch, pause: pause())
-        intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
+        let search = LaneSearch(lanes: answer.lanes, ruledQueues: answer.ruledQueues)
+        intake.end(claiming, claimed: answer.claimed, everything: (search, answer.now))
         // After the runs are counted: callers wait for them.
         answerCallers(callers, answer.claimed, request)
     }
