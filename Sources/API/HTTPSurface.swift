@@ -26,6 +26,7 @@ package struct HTTPSurface: Sendable {
             + WorkspaceRoutes(database: database, vault: vault, keys: keys).routes
             + ScheduleRoutes(database: database).routes
             + OperationRoutes(database: database, silence: silence).routes
+            + LimitRoutes(database: database).routes
     }
 
     /// What their descriptions refer to.

@@ -138,6 +138,19 @@ import Testing
         #expect(claimed.filter { $0 == other }.count >= 2)
     }
 
+    @Test func `with 100,000 jobs of one workspace another's first is in the next batch, and a claim takes no longer`()
+        async throws
+    {
+        let other = try await database.insertWorkspace()
+        try await fill(100_000, priority: 5)
+        try await database.run("INSERT INTO public.job_queues (name, fair) VALUES ('default', true); ANALYZE public.jobs")
+        try await database.insertJob(workspace: other, priority: -5, createdAgo: .zero)
+        let began = ContinuousClock.now
+        let claimed = try await claim(.test(limit: 10)).claimed
+        #expect(ContinuousClock.now - began < .milliseconds(150))
+        #expect(claimed.contains { $0.job.workspaceID == other } && claimed.count == 10)
+    }
+
     @Test func `workspaces take turns one after another, each by priority`() async throws {
         try await database.run("INSERT INTO public.job_queues (name, fair) VALUES ('default', true)")
         var workspaces: [UUID] = []
@@ -226,9 +239,12 @@ import Testing
 
     @Test func `limited jobs of high priority are passed over, not walked past`() async throws {
         try await database.run("INSERT INTO public.job_limits (name, job_type, max_running) VALUES ('l', 'mail', 0)")
-        try await fill(20_000, type: "mail", priority: 9)
+        try await fill(100_000, type: "mail", priority: 9)
         let free = try await database.insertJob()
         try await database.run("ANALYZE public.jobs")
+        let began = ContinuousClock.now
         #expect(try await claim(.test(types: ["mail", "noop"])).claimed.map(\.job.id) == [free])
+        // To read them all takes ten times as long, at the least.
+        #expect(ContinuousClock.now - began < .milliseconds(100))
     }
 }

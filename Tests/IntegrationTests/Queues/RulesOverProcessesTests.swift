@@ -131,17 +131,19 @@ import Testing
 
     @Test func `a dead worker's place is free once its job is taken back`() async throws {
         try await database.run("INSERT INTO public.job_queues (name, max_running) VALUES ('default', 1)")
-        try await database.insertJob("noop", status: .processing, workerID: "dead", heartbeatAge: .seconds(110))
+        try await database.insertJob("noop", status: .processing, workerID: "dead")
         let waiting = try await database.insertJob()
         try await database.withWorker(
-            ScriptedProcessor("noop"), change: { $0.pollInterval = .milliseconds(200) }
-        ) { _ in
-            try await Task.sleep(for: .milliseconds(500))
+            ScriptedProcessor("noop"), change: {
+                $0.pollInterval = .milliseconds(100)
+                $0.staleAfter = .seconds(2)
+            }
+        ) { worker in
+            try await eventually("it has looked a few times") { worker.state.snapshot.lastPollAt != nil }
             #expect(try await database.job(waiting).status == "pending")
-            try await database.run(
-                "UPDATE public.jobs SET worker_heartbeat_at = now() - interval '200 s' WHERE status = 'processing'")
             try await database.waitUntil("status = 'completed'")
         }
+        #expect(try await database.count("worker_deaths = 1") == 1)
     }
 
     @Test func `a low priority starts under a constant load of higher ones, where waiting counts`() async throws {
