@@ -36,7 +36,6 @@ CREATE TABLE public.job_limits (
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT limits_something CHECK (num_nonnulls(max_running, rate) > 0),
     CONSTRAINT of_something CHECK (num_nonnulls(job_type, workspace_id) > 0 OR each_workspace),
-    CONSTRAINT one_workspace_or_each CHECK (workspace_id IS NULL OR NOT each_workspace),
     CONSTRAINT burst_of_a_rate CHECK (burst IS NULL OR rate IS NOT NULL)
 );
 CREATE INDEX job_limits_workspace ON public.job_limits (workspace_id) WHERE workspace_id IS NOT NULL;

@@ -85,6 +85,10 @@ struct LimitRoutes: Sendable {
         ]
     }
 
+    private static func refusal(_ sentence: String) -> APIError {
+        APIError(.unprocessableContent, code: "invalid_limit", sentence)
+    }
+
     private func list(_ request: APIRequest) async throws -> Response {
         let limits = try await database.translated {
             try await JobStore(pool: database.reading(as: request.caller)).limits()
@@ -105,16 +109,11 @@ struct LimitRoutes: Sendable {
                 starts: starts, period: .seconds(document["period_seconds"]?.whole ?? 60),
                 burst: document["burst"]?.whole)
         } else if document["burst"]?.whole != nil {
-            throw APIError.invalidParameter("burst", "belongs to a rate")
+            throw Self.refusal("A burst belongs to a rate.")
         }
-        if let mistake = limit.mistake { throw APIError.invalidParameter("the limit", "makes no sense: \(mistake)") }
+        if let mistake = limit.mistake { throw Self.refusal("This makes no limit: \(mistake).") }
         let wanted = limit
         return try await database.change(request, of: "limit.set") { connection in
-            if let workspace = wanted.workspaceID {
-                let known = try connection.execute(
-                    "/* jobworker:api.limits.workspace */ SELECT FROM public.workspaces WHERE id = \(workspace)")
-                guard !known.isEmpty else { throw APIError.invalidParameter("workspace_id", "is no workspace") }
-            }
             try JobStore.setLimit(wanted, connection)
             guard let status = try JobStore.limit(name, connection) else { throw APIError.missing }
             return Reply(Self.document(status).text)

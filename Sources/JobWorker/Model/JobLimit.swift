@@ -37,7 +37,6 @@ package struct JobLimit: Sendable, Hashable {
         if jobType == nil, workspaceID == nil, !isForEachWorkspace {
             return "a limit holds a job type, a workspace, or each workspace"
         }
-        if workspaceID != nil, isForEachWorkspace { return "a limit is for one workspace or for each, not both" }
         if maxRunning == nil, rate == nil { return "a limit says how many run at once, or how many start in a time" }
         if let rate {
             if !(1...1_000_000).contains(rate.starts) { return "a rate is from 1 to 1000000" }

@@ -189,7 +189,9 @@ extension JobStore {
                   AND coalesce(jobs.job_queue, 'default') = before.queue
                   AND (jobs.workspace_id, jobs.job_type, -coalesce(jobs.priority, 0))
                       > (before.workspace_id, before.job_type, before.rank)
-                ORDER BY jobs.workspace_id, jobs.job_type, -coalesce(jobs.priority, 0)
+                -- The queue, too, though it is one and the same: see inOrder.
+                ORDER BY coalesce(jobs.job_queue, 'default'), jobs.workspace_id, jobs.job_type,
+                         -coalesce(jobs.priority, 0)
                 LIMIT 1
             ) AS next ON true
             WHERE before.seen < \(turnLanesMax)

@@ -24,7 +24,6 @@ import Testing
             for body in [
                 "{}", #"{"max_running":3}"#, #"{"job_type":"a"}"#, #"{"job_type":"a","max_running":1,"burst":3}"#,
                 #"{"workspace_id":"\#(UUID().text)","max_running":1}"#, #"{"job_type":"a","max_running":-1}"#,
-                #"{"workspace_id":"\#(TestDatabase.workspace.text)","each_workspace":true,"max_running":1}"#,
             ] {
                 #expect(try await api.send("PUT", "/api/limits/x", as: .operator, body: body).status == 422, "\(body)")
             }
