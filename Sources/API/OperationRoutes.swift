@@ -139,7 +139,9 @@ struct OperationRoutes: Sendable {
             "processing": whole(queue.processing), "oldest_due_at": moment(queue.oldestDueAt),
             "paused_at": moment(queue.pausedAt), "paused_by": queue.pausedBy.map { .string($0) } ?? .null,
             "max_running": whole(queue.maxRunning), "weight": whole(queue.weight),
-            "ageing_seconds": queue.ageing.map { .number($0.seconds == $0.seconds.rounded() ? String(Int($0.seconds)) : String($0.seconds)) } ?? .null, "fair": .bool(queue.isFair),
+            "ageing_seconds": queue.ageing.map {
+                .number($0.seconds == $0.seconds.rounded() ? String(Int($0.seconds)) : String($0.seconds))
+            } ?? .null, "fair": .bool(queue.isFair),
         ]
     }
 

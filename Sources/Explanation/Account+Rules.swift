@@ -6,7 +6,9 @@ extension Account {
     var exhaustedLimit: (reason: Reason, clause: String, next: String, at: Timestamp?)? {
         // The one that takes longest decides: of those without a time nobody knows.
         let limits = facts.exhausted
-        guard let limit = limits.first(where: { $0.nextAt == nil }) ?? limits.max(by: { ($0.nextAt ?? facts.asOf) < ($1.nextAt ?? facts.asOf) })
+        guard
+            let limit = limits.first(where: { $0.nextAt == nil })
+                ?? limits.max(by: { ($0.nextAt ?? facts.asOf) < ($1.nextAt ?? facts.asOf) })
         else { return nil }
         let name = limit.name.map { "The limit '\(quoted($0))'" } ?? "A limit on its type or its workspace"
         var details: [Detail] = []
@@ -24,7 +26,8 @@ extension Account {
         let text =
             switch limit.most {
             case 0: "\(name) is set to let none run."
-            case let most?: "\(name) lets \(count(most, "job", "jobs")) run at once over all workers, and that many run."
+            case let most?:
+                "\(name) lets \(count(most, "job", "jobs")) run at once over all workers, and that many run."
             case nil: "\(name) lets no more run at once."
             }
         return (

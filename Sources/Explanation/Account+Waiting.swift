@@ -120,7 +120,8 @@ extension Account {
             state: .waiting, summary: "Due since \(moment(due)), but \(first.clause).", reasons: reasons,
             next: Next(
                 what: first.what, text: first.next,
-                at: first.reason.code == .earlierRun ? facts.staleAt
+                at: first.reason.code == .earlierRun
+                    ? facts.staleAt
                     : first.reason.code == .rateLimit ? exhaustedLimit?.at : nil))
     }
 
@@ -206,7 +207,8 @@ extension Account {
             switch limit.most {
             case 0: "\(name) is set to run no job."
             case let most?:
-                "\(name) runs at most \(count(most, "job", "jobs")) at once over all workers, and that many run." + held(limit.holders)
+                "\(name) runs at most \(count(most, "job", "jobs")) at once over all workers, and that many run."
+                    + held(limit.holders)
             case nil: "\(name) runs as many jobs as it may at once over all workers."
             }
         return Obstacle(

@@ -46,7 +46,8 @@ extension QueueStatus {
             ("name", .string(name)), ("depth", .integer(depth)), ("due", .integer(due)),
             ("oldest_due_at", JSON(oldestDueAt)), ("processing", .integer(processing)),
             ("max_running", JSON(maxRunning)), ("weight", .integer(weight)),
-            ("ageing_seconds", ageing.map { .double($0.seconds) } ?? .null), ("fair", .bool(isFair)), ("paused_at", JSON(pausedAt)), ("paused_by", JSON(pausedBy)),
+            ("ageing_seconds", ageing.map { .double($0.seconds) } ?? .null), ("fair", .bool(isFair)),
+            ("paused_at", JSON(pausedAt)), ("paused_by", JSON(pausedBy)),
         ])
     }
 }

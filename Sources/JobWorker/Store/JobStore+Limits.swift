@@ -74,7 +74,8 @@ extension JobStore {
         try await pool.transaction { connection in
             try connection.execute(requester.statement)
             return try connection.execute(
-                "/* jobworker:limits.remove */ DELETE FROM public.job_limits WHERE name = \(name)").affected > 0
+                "/* jobworker:limits.remove */ DELETE FROM public.job_limits WHERE name = \(name)"
+            ).affected > 0
         }
     }
 }

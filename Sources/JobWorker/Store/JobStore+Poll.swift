@@ -56,7 +56,8 @@ extension JobStore {
         return PollAnswer(
             claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
             lanes: lanes.map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) },
-            ruledQueues: Set(try first.decode("ruled_queues", as: [String].self)), takenBack: try TakenBack(first), now: try first.decode("database_time"),
+            ruledQueues: Set(try first.decode("ruled_queues", as: [String].self)), takenBack: try TakenBack(first),
+            now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
             nextSchedule: try first.decodeIfPresent("next_schedule"))
     }

@@ -146,7 +146,9 @@ final class Intake: Sendable {
     func begin(leaving: [Claim]) -> Claiming? {
         state.withLock { state in
             // A search is the poller's, and so is a claim that counts what runs: it has to see these ends.
-            guard mayBegin(state), !obeysRules(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else { return nil }
+            guard mayBegin(state), !obeysRules(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else {
+                return nil
+            }
             return reserve(&state, everywhere: false, leaving: leaving)
         }
     }

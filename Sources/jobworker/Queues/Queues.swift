@@ -5,7 +5,8 @@ import JobWorker
 struct Queues: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows the queues, pauses them, and sets their rules.",
-        subcommands: [QueuesList.self, QueuesPause.self, QueuesResume.self, QueuesSet.self], defaultSubcommand: QueuesList.self)
+        subcommands: [QueuesList.self, QueuesPause.self, QueuesResume.self, QueuesSet.self],
+        defaultSubcommand: QueuesList.self)
 }
 
 struct QueuesList: AsyncParsableCommand {

@@ -29,7 +29,8 @@ import Testing
             }
             #expect(try await api.send("DELETE", path, as: .operator).status == 200)
             #expect(try await api.send("DELETE", path, as: .operator).status == 404)
-            let actions = try await database.query("SELECT action || ' ' || subject AS a FROM public.job_audit ORDER BY id")
+            let actions = try await database.query(
+                "SELECT action || ' ' || subject AS a FROM public.job_audit ORDER BY id")
             #expect(
                 try actions.map { try $0.decode("a", as: String.self) }
                     == ["limit.add mails", "limit.change mails", "limit.delete mails"])

@@ -162,7 +162,8 @@ import Testing
     {
         let other = try await database.insertWorkspace()
         try await fill(100_000, priority: 5)
-        try await database.run("INSERT INTO public.job_queues (name, fair) VALUES ('default', true); ANALYZE public.jobs")
+        try await database.run(
+            "INSERT INTO public.job_queues (name, fair) VALUES ('default', true); ANALYZE public.jobs")
         try await database.insertJob(workspace: other, priority: -5, createdAgo: .zero)
         let (answer, read) = try await claimCounting(.test(limit: 10))
         let claimed = answer.claimed
@@ -239,7 +240,8 @@ import Testing
 
     @Test func `a rate gives its burst, then one after another, and says when`() async throws {
         try await database.run(
-            "INSERT INTO public.job_limits (name, job_type, rate, period, burst) VALUES ('r', 'noop', 6, '1 minute', 3)")
+            "INSERT INTO public.job_limits (name, job_type, rate, period, burst) VALUES ('r', 'noop', 6, '1 minute', 3)"
+        )
         try await fill(9)
         let first = try await claim()
         #expect(first.claimed.count == 3)

@@ -73,7 +73,8 @@ import Testing
         #expect(try await mostAtOnce() == 1)
     }
 
-    @Test func `a queue that gets a cap while workers are busy is held from then on, and let go at once`() async throws {
+    @Test func `a queue that gets a cap while workers are busy is held from then on, and let go at once`() async throws
+    {
         let brief = ScriptedProcessor("brief") { _, _ in
             try await Task.sleep(for: .milliseconds(5))
             return nil
@@ -134,7 +135,8 @@ import Testing
         try await database.insertJob("noop", status: .processing, workerID: "dead")
         let waiting = try await database.insertJob()
         try await database.withWorker(
-            ScriptedProcessor("noop"), change: {
+            ScriptedProcessor("noop"),
+            change: {
                 $0.pollInterval = .milliseconds(100)
                 $0.staleAfter = .seconds(2)
             }
