@@ -106,6 +106,7 @@ let package = Package(
                 .embedInCode("0018_dependencies.sql"),
                 .embedInCode("0019_workflows.sql"),
                 .embedInCode("0020_dead_letters.sql"),
+                .embedInCode("0021_queue_rules.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -44,5 +44,6 @@ public struct Migration: Sendable {
         Migration(18, "dependencies", PackageResources._018_dependencies_sql),
         Migration(19, "workflows", PackageResources._019_workflows_sql),
         Migration(20, "dead_letters", PackageResources._020_dead_letters_sql),
+        Migration(21, "queue_rules", PackageResources._021_queue_rules_sql),
     ]
 }

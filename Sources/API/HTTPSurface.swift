@@ -29,6 +29,7 @@ package struct HTTPSurface: Sendable {
             + WebhookRoutes(database: database, vault: vault).routes
             + WorkflowRoutes(database: database).routes
             + OperationRoutes(database: database, silence: silence).routes
+            + LimitRoutes(database: database).routes
     }
 
     /// What their descriptions refer to.

@@ -89,6 +89,9 @@ public struct Examination: Sendable {
             let census = try await store.census()
             return WorkCheck.findings(census.odd) + RetentionCheck.findings(census, configuration[Catalog.retention])
         }
+        findings += await attempt("limits") {
+            RulesCheck.findings(try await store.queues(), try await store.limits())
+        }
         findings += await attempt("enrichment") {
             [EnrichmentCheck.finding(try await ColumnCheck(pool: store.pool).missing())]
         }

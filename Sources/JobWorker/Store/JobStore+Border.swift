@@ -63,7 +63,7 @@ extension JobStore {
 
     /// Tables of `public` that `jobworker migrate` makes or takes over.
     private static let ownTables = [
-        "jobs", "job_logs", "job_audit", "job_queues", "job_workers", "job_dependencies", "job_workflows",
+        "jobs", "job_logs", "job_audit", "job_queues", "job_limits", "job_workers", "job_dependencies", "job_workflows",
         "job_schedules",
         "webhook_endpoints", "webhook_deliveries", "workspace_settings", "enrichment_cache", "rate_limits",
         "dead_letter_queue", "job_operations", "job_operation_items", "jobs_archive",

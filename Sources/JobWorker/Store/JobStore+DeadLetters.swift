@@ -81,18 +81,4 @@ extension JobStore {
                 CROSS JOIN public.jobs AS old WHERE old.id = \(id))) AS jobs
             """)
     }
-
-    /// Whether what has failed for good in a queue is set aside at once. A queue nobody knows yet is set up.
-    package func setDeadLetter(_ isOn: Bool, queue: String, by requester: Requester) async throws {
-        try await pool.transaction { connection in
-            try connection.execute(requester.statement)
-            try connection.execute(
-                """
-                /* jobworker:queues.dead_letter */
-                INSERT INTO public.job_queues AS queue (name, dead_letter) VALUES (\(queue), \(isOn))
-                ON CONFLICT (name) DO UPDATE SET dead_letter = excluded.dead_letter
-                WHERE queue.dead_letter <> excluded.dead_letter
-                """)
-        }
-    }
 }

@@ -6,6 +6,8 @@ package struct PollAnswer: Sendable {
     package let claimed: [ClaimedJob]
     /// Those that hold pending jobs, due or not, as they were before the claim.
     package let lanes: [ClaimRequest.Lane]
+    /// Queues that only the careful claim may take jobs from; `*` stands for all.
+    package let ruledQueues: Set<String>
     package let takenBack: TakenBack
     package var reaped: Int { takenBack.count }
     package let now: Timestamp
@@ -46,7 +48,7 @@ extension JobStore {
             \(claiming(request))
             SELECT taken.reaped, taken.poisoned, clock_timestamp() AS database_time,
                    pg_postmaster_start_time() AS server_started_at,
-                   \(JobStore.laneColumns),
+                   \(JobStore.laneColumns), \(JobStore.ruledQueues) AS ruled_queues,
                    \(JobStore.nextSchedule) AS next_schedule, \(JobStore.nextDelivery) AS next_delivery,
                    \(JobStore.nextDue) AS next_due,
                    EXISTS (SELECT FROM jobworker.dependency_backlog) AS has_backlog,
@@ -62,6 +64,7 @@ extension JobStore {
         return PollAnswer(
             claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
             lanes: try JobStore.lanes(first),
+            ruledQueues: Set(try first.decode("ruled_queues", as: [String].self)),
             takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
             // What else is amiss, claimed jobs must run.

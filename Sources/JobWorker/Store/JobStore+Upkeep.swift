@@ -68,7 +68,9 @@ extension JobStore {
             """
             /* jobworker:survey.triggers */
             SELECT format('%s.%s.%s', class.relnamespace::regnamespace, class.relname, trigger.tgname) AS name,
-                   trigger.tgenabled IN ('O', 'A') AS fires
+                   trigger.tgenabled IN ('O', 'A')
+                       -- Enabled only while there is a fair queue or a limit.
+                       OR trigger.tgname IN ('jobs_turns_insert', 'jobs_turns_update') AS fires
             FROM pg_catalog.pg_trigger AS trigger JOIN pg_catalog.pg_class AS class ON class.oid = trigger.tgrelid
             WHERE NOT trigger.tgisinternal AND class.relnamespace::regnamespace::text IN ('public', 'jobworker')
             """)

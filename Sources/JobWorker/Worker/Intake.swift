@@ -7,7 +7,9 @@ import Synchronization
 final class Intake: Sendable {
     /// A claim on its way. Ends with exactly one of `end` and `fail`.
     struct Claiming: Sendable {
-        let request: ClaimRequest
+        var request: ClaimRequest
+        /// By the rules of the queues.
+        var isCareful = false
         /// Slots kept free for it, beside those of runs that it ends.
         fileprivate let reserved: Int
         fileprivate let askedAt: ContinuousClock.Instant
@@ -16,6 +18,9 @@ final class Intake: Sendable {
     private struct State {
         var plan = PollPlan(now: .now)
         var lanes = DueLanes()
+        /// Queues whose rules only the careful claim knows, as last heard; `*` stands for all. Should one be missing,
+        /// the quick claim gets nothing of it.
+        var ruledQueues: Set<String> = []
         /// Claims on their way.
         var underway = 0
         /// One of them may bring a suspect.
@@ -133,6 +138,7 @@ final class Intake: Sendable {
         let nextDue = survey.nextDue.map { Intake.moment(in: $0.duration(since: survey.now)) }
         state.withLock { state in
             state.lanes.learned(survey.lanes)
+            state.ruledQueues = survey.ruledQueues
             state.plan.searched(now: .now, took: duration)
             state.plan.knows(due: nextDue)
         }
@@ -147,7 +153,12 @@ final class Intake: Sendable {
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
             if everywhere { state.plan.asksForDue(now: .now) }
-            return reserve(&state, everywhere: everywhere, leaving: [])
+            var claiming = reserve(&state, everywhere: everywhere, leaving: [])
+            if !everywhere, obeysRules(state) {
+                claiming.isCareful = true
+                claiming.request.limit = min(claiming.request.limit, JobStore.carefulMax)
+            }
+            return claiming
         }
     }
 
@@ -155,27 +166,36 @@ final class Intake: Sendable {
     /// - Returns: `nil` where nothing is known to be due, or none may begin now.
     func begin(leaving: [Claim]) -> Claiming? {
         state.withLock { state in
-            // A search is the poller's.
-            guard mayBegin(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else { return nil }
+            // A search is the poller's, and so is a claim that counts what runs: it has to see these ends.
+            guard mayBegin(state), !obeysRules(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else {
+                return nil
+            }
             return reserve(&state, everywhere: false, leaving: leaving)
         }
     }
 
     /// What the database made of a claim, and of the runs whose ends it stored.
     func end(
-        _ claiming: Claiming, claimed: [ClaimedJob], lanes: [ClaimRequest.Lane]? = nil, at time: Timestamp? = nil,
-        left: [Claim] = []
+        _ claiming: Claiming, claimed: [ClaimedJob], everything: LaneSurvey? = nil,
+        careful: CarefulAnswer? = nil, left: [Claim] = []
     ) {
         let configuration = configuration()
         running.exchange(
             leaving: left, reserved: claiming.reserved, claimed: claimed, timeout: configuration.jobTimeout,
             staleAfter: configuration.staleAfter, askedAt: claiming.askedAt)
         let (isDone, isCancelled) = state.withLock { state in
-            if let lanes, let time {
-                state.lanes.discovered(lanes, at: time, askedAt: claiming.askedAt, now: .now)
+            if let everything {
+                state.ruledQueues = everything.ruledQueues
+                state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
             }
-            state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
+            // How far a careful claim saw, nobody knows.
+            if !claiming.isCareful {
+                state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
+            }
             state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
+            if let careful { state.plan.lookedCarefully(careful, now: .now) }
+            // The timer's look left the queues with rules to a claim of their own.
+            if everything != nil, obeysRules(state) { state.plan.mustLookAgain() }
             return (leave(&state, claiming), state.lastCancel.map { $0 >= claiming.askedAt } ?? false)
         }
         if !claimed.isEmpty { arrived.yield(claimed) }
@@ -193,10 +213,17 @@ final class Intake: Sendable {
         if isDone { arrived.finish() } else { wakeup.raise() }
     }
 
+    /// Whether one of the queues served here has rules.
+    private func obeysRules(_ state: State) -> Bool {
+        guard !state.ruledQueues.isEmpty else { return false }
+        return configuration().queues.contains { $0.name == "*" || state.ruledQueues.contains($0.name) }
+            || state.ruledQueues.contains("*")
+    }
+
     private func mayBegin(_ state: State) -> Bool {
         guard !state.isStopping else { return false }
-        // Caps of single queues are counted for one claim at a time.
-        let isCapped = configuration().queues.contains { $0.maxConcurrent != nil }
+        // Caps of single queues are counted for one claim at a time; so are careful claims.
+        let isCapped = configuration().queues.contains { $0.maxConcurrent != nil } || obeysRules(state)
         return state.underway < (isCapped ? 1 : Intake.underwayMax)
     }
 

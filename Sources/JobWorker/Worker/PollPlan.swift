@@ -32,6 +32,8 @@ struct PollPlan: Sendable {
     private var nextLook: ContinuousClock.Instant?
     /// How long after the latest look beyond the announcement that one was.
     private var lookStep = Duration.zero
+    /// What a limit held back may start at this moment.
+    private(set) var nextChance: ContinuousClock.Instant?
     /// Wake-ups since this moment.
     private var wakes: (count: Int, since: ContinuousClock.Instant)
     private var wakesInVain = 0
@@ -63,6 +65,8 @@ struct PollPlan: Sendable {
     /// Each look in vain doubles it, some times: where others are faster all the time they see to the jobs, too.
     private static let restBetweenDueLooks = Duration.milliseconds(25)
     private static let dueLooksInVainMax = 5
+    /// The database's clock may be a little behind.
+    private static let restAfterChance = Duration.milliseconds(1)
 
     /// The first look is due at once.
     init(now: ContinuousClock.Instant) { (nextPoll, nextSearch, lastFind, wakes) = (now, now, now, (0, now)) }
@@ -75,11 +79,13 @@ struct PollPlan: Sendable {
         if isAttending, !isListening || isEager || wakesInVain > 1 { return .attend(false) }
         if free > 0 {
             if mustLook { return needsSearch(now: now) ? .search : .claim }
+            if let nextChance, now >= nextChance { return .claim }
             if let nextLook, now >= nextLook { return .search }
             if let nextDueLook, now >= nextDueLook { return .search }
             if isListening, !isEager, !isAttending { return .attend(true) }
         }
-        return .wait(until: free > 0 ? min(nextPoll, nextLook ?? nextPoll, nextDueLook ?? nextPoll) : nextPoll)
+        guard free > 0 else { return .wait(until: nextPoll) }
+        return .wait(until: [nextLook, nextDueLook, nextChance].compactMap(\.self).reduce(nextPoll, min))
     }
 
     /// Something may be due.
@@ -144,7 +150,10 @@ struct PollPlan: Sendable {
     }
 
     /// What comes from now on isn't seen by the look that begins.
-    mutating func lookBegins() { mustLook = false }
+    mutating func lookBegins() {
+        mustLook = false
+        nextChance = nil
+    }
 
     mutating func lookFailed() { mustLook = true }
 
@@ -178,6 +187,17 @@ struct PollPlan: Sendable {
         }
         planNextLook(now: now)
     }
+
+    /// What a careful look told, after `looked`.
+    mutating func lookedCarefully(_ answer: CarefulAnswer, now: ContinuousClock.Instant) {
+        if answer.leftSome { mustLookWhenFreed = true }
+        // It may have been cut short by its own bounds: who comes next is only known after another look.
+        if answer.leftSome, !answer.claimed.isEmpty { mustLook = true }
+        nextChance = answer.nextChance.map { now + $0 + PollPlan.restAfterChance }
+    }
+
+    /// Part of the queues has not been looked at.
+    mutating func mustLookAgain() { mustLook = true }
 
     private mutating func planNextLook(now: ContinuousClock.Instant) {
         if isEager {

@@ -160,9 +160,10 @@ final class Poller: Sendable {
         guard let claiming = intake.begin(everywhere: false) else { return false }
         state.metrics.polled(.wake)
         do throws(PostgresError) {
-            let claimed = try await store.claim(claiming.request)
+            let careful = claiming.isCareful ? try await store.claimCarefully(claiming.request) : nil
+            let claimed = if let careful { careful.claimed } else { try await store.claim(claiming.request) }
             admit(claimed)
-            intake.end(claiming, claimed: claimed)
+            intake.end(claiming, claimed: claimed, careful: careful)
             return true
         } catch {
             intake.fail(claiming)
@@ -215,7 +216,9 @@ final class Poller: Sendable {
         intake.polled(
             isReapingDone: answer.reaped < reaping.batch, pause: pause(),
             nextDue: answer.nextDue?.duration(since: answer.now))
-        intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
+        let survey = LaneSurvey(
+            lanes: answer.lanes, ruledQueues: answer.ruledQueues, nextDue: answer.nextDue, now: answer.now)
+        intake.end(claiming, claimed: answer.claimed, everything: survey)
         // After the runs are counted: callers wait for them.
         answerCallers(callers, answer.claimed, request)
         // What became due by it is announced.

@@ -33,7 +33,9 @@ import Testing
     }
 
     @Test func `a queue's option sets aside what has failed for good, and nothing else`() async throws {
-        try await store.setDeadLetter(true, queue: "mail", by: Requester(actor: "operator:ann", via: .cli))
+        var rules = QueueRules()
+        rules.deadLetter = true
+        try await store.setRules(rules, queue: "mail", by: Requester(actor: "operator:ann", via: .cli))
         let processor = ScriptedProcessor("noop") { _, _ in throw JobFailure.permanent("broken 17") }
         let aside = try await database.insertJob(queue: "mail")
         let kept = try await database.insertJob()
