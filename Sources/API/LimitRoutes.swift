@@ -54,7 +54,7 @@ struct LimitRoutes: Sendable {
                     Answer(
                         "It is gone.",
                         Schema(.object([.init("success", Schema(.boolean), isRequired: true)], isOpen: true)))
-                ], refusals: [.notFound], audit: ["limit.delete"], handler: remove),
+                ], refusals: [.notFound, .unprocessableContent], audit: ["limit.delete"], handler: remove),
         ]
     }
 

@@ -37,7 +37,9 @@ extension JobRecord {
             ("snoozed_since", JSON(snoozedSince)), ("worker_deaths", .integer(workerDeaths)),
             ("inserted_by", JSON(insertedBy)), ("workflow_step", JSON(workflowStep)),
             ("dependents", .bool(hasDependents)), ("blockers", JSON(blockers)),
-            ("cancelled_for", JSON(cancelledFor?.text)),
+            ("cancelled_for", JSON(cancelledFor?.text)), ("error_pattern", JSON(errorPattern)),
+            ("error_group", JSON(errorGroup)), ("takes_turns", takesTurns.map { .bool($0) } ?? .null),
+            ("leaves_place", leavesPlace.map { .bool($0) } ?? .null),
         ]
         return .object(members)
     }

@@ -54,7 +54,9 @@ import Testing
     @Test func `every route that changes something leaves who, how, what, before and after`() async throws {
         let owner = try await database.insertUser()
         try await withAPI(on: database) { api in
-            for route in api.routes where route.method != .get {
+            // Those of webhooks need endpoints whose secrets can be read: `WebhookRoutesTests` looks at what they leave.
+            for route in api.routes
+            where route.method != .get && !route.path.description.hasPrefix("/api/webhooks") {
                 let name = "\(route.method) \(route.path)"
                 guard !route.audit.isEmpty else {
                     #expect(Self.harmless.contains(name), "\(name) declares no action for the audit")
@@ -92,7 +94,8 @@ import Testing
         let workflow = try await insertWorkflow(in: workspace)
         var requests: [SampleRequest] = []
         for request in SampleRequest.all(
-            for: route, ids: canary.jobs + [workspace, canary.schedule, workflow, canary.operation], workspace: workspace)
+            for: route, ids: canary.jobs + [workspace, canary.schedule, workflow, canary.operation],
+            workspace: workspace)
         where !requests.contains(where: { $0.path == request.path && $0.body == request.body }) {
             requests.append(request)
         }

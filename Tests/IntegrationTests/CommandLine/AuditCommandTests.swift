@@ -12,9 +12,16 @@ import Testing
     private static let reading: Set<String> = [
         "jobs list", "jobs show", "jobs logs", "jobs watch", "jobs wait", "why", "stats", "queues list", "workers list",
         "schedules list", "schedules show", "schedules next", "webhooks list", "webhooks deliveries",
-        "workflow list", "workflow show",
+        "workflow list", "workflow show", "dlq groups", "dlq list", "operations list", "operations show", "limits list",
         "audit list", "keys generate", "keys check", "config", "doctor", "health", "reference",
     ]
+    /// What they leave is for `OperationTests` and `DeadLetterTests`.
+    private static let ofOperations: Set<String> = [
+        "dlq retry", "dlq move", "dlq discard", "jobs replay", "operations pause", "operations resume",
+        "operations abort",
+    ]
+    /// What they leave is for `LimitRoutesTests`.
+    private static let ofLimits: Set<String> = ["queues set", "limits set", "limits remove"]
     /// What they leave is for `WorkflowTests`.
     private static let ofWorkflows: Set<String> = ["workflow run", "workflow cancel", "workflow retry"]
     /// What runs the program or prepares a database, before anybody could be named.
@@ -106,7 +113,7 @@ import Testing
         #expect(
             all
                 == Self.reading.union(Self.setUp).union(Self.ofWorkflows).union(Self.changing.map(\.command))
-                .union(Self.webhooks))
+                .union(Self.webhooks).union(Self.ofOperations).union(Self.ofLimits))
     }
 
     @Test func `every command that changes something leaves who, how, what, before and after`() async throws {
