@@ -9,7 +9,7 @@ import Testing
 
 /// Every route, asked across the border of a workspace by everybody who has no business there. The requests are made
 /// from the table of routes: a new one is asked as well.
-@Suite(.database(), .timeLimit(.minutes(3))) struct APIIsolationTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct APIIsolationTests {
     let database = TestDatabase.current
 
     /// Streams never end by themselves; they have a test of their own.

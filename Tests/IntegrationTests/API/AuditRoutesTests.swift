@@ -9,7 +9,7 @@ import Testing
 
 /// Who did what, by HTTP: of every route that changes something. The requests come from the table of routes, so a new
 /// one that leaves no trace fails here.
-@Suite(.database(), .timeLimit(.minutes(3))) struct AuditRoutesTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct AuditRoutesTests {
     let database = TestDatabase.current
 
     /// What is asked by other verbs than GET and changes nothing.

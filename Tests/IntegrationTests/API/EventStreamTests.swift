@@ -8,7 +8,7 @@ import Support
 import Testing
 
 /// Live events over real connections.
-@Suite(.database(), .timeLimit(.minutes(2))) struct EventStreamTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct EventStreamTests {
     let database = TestDatabase.current
 
     @Test func `a stream of one job begins with the job and tells each change`() async throws {

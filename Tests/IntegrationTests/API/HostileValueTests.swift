@@ -8,7 +8,7 @@ import Testing
 @testable import ControlPlane
 
 /// Values that mean harm, in every place of every route that takes text. The places come from the declarations.
-@Suite(.database(), .timeLimit(.minutes(3))) struct HostileValueTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct HostileValueTests {
     let database = TestDatabase.current
 
     private static let values = [

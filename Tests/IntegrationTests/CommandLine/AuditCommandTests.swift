@@ -5,7 +5,7 @@ import Support
 import Testing
 
 /// Who did what, by commands: of each one that changes something.
-@Suite(.database(), .timeLimit(.minutes(2))) struct AuditCommandTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct AuditCommandTests {
     let database = TestDatabase.current
 
     /// Commands that change nothing of what the audit is about.

@@ -5,7 +5,7 @@ import Support
 import Testing
 
 /// What bash offers for a command line that is half typed.
-@Suite(.database(), .timeLimit(.minutes(2))) struct CompletionTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct CompletionTests {
     let database = TestDatabase.current
 
     /// Completes the last word.

@@ -5,7 +5,7 @@ import Support
 import Testing
 
 /// Commands of people who have no access to the database: a worker of the machine is asked through its socket.
-@Suite(.database(), .timeLimit(.minutes(3))) struct SocketCommandTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct SocketCommandTests {
     let database = TestDatabase.current
 
     /// Runs a command that knows the worker's directory and a token alone.
