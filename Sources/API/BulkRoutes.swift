@@ -126,7 +126,9 @@ struct BulkRoutes: Sendable {
         let isDryRun = document["dry_run"] == .bool(true)
         if isDryRun || plan.isDurable || plan.payload != nil || !plan.changes.isEmpty {
             guard let change = action.operation ?? (isDryRun ? .retry : nil) else {
-                throw APIError.invalidParameter("rate, canary, stop_on_errors", "don't go with cancel")
+                throw APIError(
+                    .unprocessableContent, code: "invalid_body", "rate, canary and stop_on_errors don't go with cancel."
+                )
             }
             return try await begin(request, change, condition, plan, isDryRun: isDryRun)
         }

@@ -142,10 +142,14 @@ extension OperationPlan {
         for member in members {
             let path = member.name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
             guard path.allSatisfy({ !$0.isEmpty }) else {
-                throw APIError.invalidParameter("set.\(member.name)", "must be names with dots between them")
+                throw Self.wrong("set.\(member.name) must be names with dots between them")
             }
             changes.append(.init(path: path, value: JSONText(member.value.text)))
         }
+    }
+
+    private static func wrong(_ sentence: String) -> APIError {
+        APIError(.unprocessableContent, code: "invalid_body", "\(sentence).")
     }
 
     private static func number(
@@ -153,7 +157,7 @@ extension OperationPlan {
     ) throws(APIError) -> Double? {
         guard case .number(let text) = document[name] else { return nil }
         guard let value = Double(text), range.contains(value) else {
-            throw APIError.invalidParameter(name, "must be from \(range.lowerBound) to \(range.upperBound)")
+            throw Self.wrong("\(name) must be from \(range.lowerBound) to \(range.upperBound)")
         }
         return value
     }
