@@ -46,22 +46,6 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE FUNCTION jobworker.announce_inserted() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF EXISTS (SELECT FROM jobworker.waiting_workers) THEN
-        PERFORM jobworker.wake(added.queue, added.priority, min(added.due_at), count(*))
-        FROM (SELECT coalesce(job_queue, 'default') AS queue, coalesce(priority, 0) AS priority,
-                     greatest(created_at, scheduled_for, next_retry_at) AS due_at,
-                     greatest(created_at, scheduled_for, next_retry_at) > clock_timestamp() AS is_later
-              FROM inserted WHERE status = 'pending') AS added
-        WHERE added.due_at <= clock_timestamp() + interval '1 hour'
-        GROUP BY added.queue, added.priority, added.is_later;
-    END IF;
-    RETURN NULL;
-END
-$$;
-
 -- Also a retry soon, or a job moved to an earlier time that is still to come.
 DROP TRIGGER jobs_announce_due ON public.jobs;
 CREATE TRIGGER jobs_announce_due AFTER UPDATE ON public.jobs

@@ -40,10 +40,13 @@ public struct Migration: Sendable {
         Migration(14, "schedule_bounds", PackageResources._014_schedule_bounds_sql),
         Migration(15, "later_jobs", PackageResources._015_later_jobs_sql),
         Migration(16, "change_announcements", PackageResources._016_change_announcements_sql),
-        Migration(17, "webhooks", PackageResources._017_webhooks_sql),
-        Migration(18, "dependencies", PackageResources._018_dependencies_sql),
-        Migration(19, "workflows", PackageResources._019_workflows_sql),
-        Migration(20, "dead_letters", PackageResources._020_dead_letters_sql),
-        Migration(21, "queue_rules", PackageResources._021_queue_rules_sql),
+        Migration(17, "trusted_roles", PackageResources._017_trusted_roles_sql),
+        Migration(18, "webhooks", PackageResources._018_webhooks_sql),
+        Migration(19, "dependencies", PackageResources._019_dependencies_sql),
+        Migration(20, "workflows", PackageResources._020_workflows_sql),
+        Migration(21, "dead_letters", PackageResources._021_dead_letters_sql),
+        Migration(22, "operations", PackageResources._022_operations_sql),
+        Migration(23, "archive", PackageResources._023_archive_sql),
+        Migration(24, "queue_rules", PackageResources._024_queue_rules_sql),
     ]
 }

@@ -49,7 +49,7 @@ struct BulkRoutes: Sendable {
                                     .init("matched", JobDocument.whole, isRequired: true),
                                     .init("changed", JobDocument.whole, isRequired: true),
                                     .init("more", Schema(.boolean), isRequired: true),
-                                    .init("operation", ManyRoutes.operation),
+                                    .init("operation", OperationRoutes.operation),
                                 ], isOpen: true)))
                 ], refusals: [.forbidden],
                 audit: [

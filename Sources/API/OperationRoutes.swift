@@ -5,186 +5,160 @@ import HummingbirdCore
 import JobWorker
 import Postgres
 
-/// What runs the jobs: workers and queues. For operators; members have no rights on either.
+/// Changes of many jobs that the workers carry out bit by bit; `POST /api/jobs/bulk` begins them. Members see and steer
+/// those of workspaces of which they are admins: the policies decide.
 struct OperationRoutes: Sendable {
     private let database: APIDatabase
-    private let silence: Duration
 
-    /// - Parameter silence: How long a worker may be silent and still count as alive.
-    init(database: APIDatabase, silence: Duration) {
-        self.database = database
-        self.silence = silence
-    }
+    init(database: APIDatabase) { self.database = database }
 
     var routes: [Route] {
-        let name = Parameter("name", in: .path, .jobQueue, "The queue's name.")
-        return [
+        [
             Route(
-                .get, "/api/workers", access: .operators, "Lists the workers of the last day.",
+                .get, "/api/operations", access: .members, "Lists operations on many jobs, the latest first.",
+                parameters: [.limit],
                 answers: [
                     Answer(
-                        "The workers, the living first.",
+                        "The operations. They are kept for a week after their end.",
                         Schema(
                             .object(
-                                [.init("workers", Schema(.list(Self.worker, 0...1000)), isRequired: true)], isOpen: true
-                            )))
-                ], handler: workers),
+                                [.init("operations", Schema(.list(Self.operation, 0...200)), isRequired: true)],
+                                isOpen: true)))
+                ], handler: list),
             Route(
-                .get, "/api/queues", access: .operators, "Lists the queues, and what waits and runs in them.",
-                answers: [
-                    Answer(
-                        "The queues by name.",
-                        Schema(
-                            .object(
-                                [.init("queues", Schema(.list(Self.queue, 0...1000)), isRequired: true)], isOpen: true))
-                    )
-                ], handler: queues),
-            Route(
-                .put, "/api/queues/{name}", access: .operators, "Sets what holds for a queue over all workers.",
-                parameters: [name, .idempotencyKey],
-                body: Schema(
-                    .object(
-                        [
-                            .init(
-                                "max_running",
-                                Schema(.whole(0...100_000), note: "Most of its jobs at once; null: no limit.").orNull),
-                            .init("weight", Schema(.whole(1...1000), note: "Its share beside other queues'.")),
-                            .init(
-                                "ageing_seconds",
-                                Schema(
-                                    .whole(1...31_536_000),
-                                    note: "So long a wait is worth a step of priority; null: never."
-                                ).orNull),
-                            .init("fair", Schema(.boolean, note: "Workspaces take turns.")),
-                            .init("dead_letter", Schema(.boolean, note: "What used up its attempts is set aside.")),
-                            .reason,
-                        ], isOpen: false)),
-                answers: [Answer("The queue.", Self.queue)], audit: ["queue.set"], handler: set),
-            Route(
-                .post, "/api/queues/{name}/pause", access: .operators,
-                "Keeps a queue's jobs from being started; running ones go on.",
-                parameters: [name, .idempotencyKey], body: .reasonAlone, isBodyRequired: false,
-                answers: [Answer("The queue.", Self.queue)], audit: ["queue.pause"],
-                handler: { try await pause($0, true) }),
-            Route(
-                .post, "/api/queues/{name}/resume", access: .operators, "Lets a queue's jobs be started again.",
-                parameters: [name, .idempotencyKey], body: .reasonAlone, isBodyRequired: false,
-                answers: [Answer("The queue.", Self.queue)], audit: ["queue.resume"],
-                handler: { try await pause($0, false) }),
+                .get, "/api/operations/{id}", access: .members, "Shows how far an operation is.",
+                answers: [Answer("The operation.", Self.operation)], refusals: [.notFound], handler: show),
         ]
+            + [
+                ("pause", "Takes no further job, until it is resumed. For admins."),
+                ("resume", "Goes on with an operation that was paused, or stopped by its own rule. For admins."),
+                ("abort", "Ends an operation; what it has changed stays changed. For admins."),
+            ].map { wish, summary in
+                Route(
+                    .post, "/api/operations/{id}/\(wish)", access: .members, summary,
+                    parameters: [.idempotencyKey], body: .reasonAlone, isBodyRequired: false,
+                    answers: [Answer("The operation as it is now.", Self.operation)],
+                    refusals: [.forbidden, .notFound, .conflict], audit: ["operation.\(wish)"],
+                    handler: { request in try await control(request, wish) })
+            }
     }
 
-    private static let worker = Schema(
+    static let operation = Schema(
         .object(
             [
-                .init("id", JobDocument.word, isRequired: true), .init("instance", JobDocument.word, isRequired: true),
-                .init("host", JobDocument.word, isRequired: true),
-                .init("pid", JobDocument.whole.orNull, isRequired: true),
-                .init("version", JobDocument.word.orNull, isRequired: true),
-                .init("queues", Schema(.list(JobDocument.word, 0...10_000)), isRequired: true),
-                .init("job_types", Schema(.list(JobDocument.word, 0...10_000)), isRequired: true),
-                .init("max_concurrent", JobDocument.whole.orNull, isRequired: true),
-                .init("running", JobDocument.whole, isRequired: true),
-                .init("started_at", Schema(.moment), isRequired: true),
-                .init("seen_at", Schema(.moment), isRequired: true),
-                .init("state", Schema(.choice(["alive", "silent", "stopped"])), isRequired: true),
-            ], isOpen: true))
+                .init("id", Schema(.uuid), isRequired: true),
+                .init("workspace_id", Schema(.uuid, note: "null: jobs of several.").orNull, isRequired: true),
+                .init("action", Schema(.choice(Operation.Action.allCases.map(\.rawValue))), isRequired: true),
+                .init(
+                    "state",
+                    Schema(
+                        .choice(["running", "paused", "stopped", "done", "aborted"]), note: "stopped: by its own rule."),
+                    isRequired: true),
+                .init("state_reason", JobDocument.prose.orNull, isRequired: true),
+                .init("rate", Schema(.number, note: "Jobs a second.").orNull, isRequired: true),
+                .init("canary", JobDocument.whole.orNull, isRequired: true),
+                .init("stop_on_errors", Schema(.number, note: "Percent.").orNull, isRequired: true),
+            ]
+                + ["total", "taken", "changed", "skipped", "succeeded", "failed"].map {
+                    .init($0, JobDocument.whole, isRequired: true)
+                } + [
+                    .init("created_at", Schema(.moment), isRequired: true),
+                    .init("ended_at", Schema(.moment).orNull, isRequired: true),
+                ], isOpen: true))
 
-    private static let queue = Schema(
-        .object(
-            [
-                .init("name", JobDocument.word, isRequired: true), .init("depth", JobDocument.whole, isRequired: true),
-                .init("due", JobDocument.whole, isRequired: true),
-                .init("processing", JobDocument.whole, isRequired: true),
-                .init("oldest_due_at", Schema(.moment).orNull, isRequired: true),
-                .init("paused_at", Schema(.moment).orNull, isRequired: true),
-                .init("paused_by", JobDocument.prose.orNull, isRequired: true),
-                .init("max_running", JobDocument.whole.orNull, isRequired: true),
-                .init("weight", JobDocument.whole, isRequired: true),
-                .init("ageing_seconds", Schema(.number).orNull, isRequired: true),
-                .init("fair", Schema(.boolean), isRequired: true),
-            ], isOpen: true))
-
-    private func workers(_ request: APIRequest) async throws -> Response {
-        let silence = silence
+    private func list(_ request: APIRequest) async throws -> Response {
+        let limit = try request.number("limit", in: 1...200) ?? 20
         return try await database.read(request) { connection in
             let rows = try connection.execute(
                 """
-                /* jobworker:api.workers */
-                SELECT row_to_json(shown)::text AS row
-                FROM (SELECT id, instance, host, pid, version, queues, job_types, max_concurrent, running, started_at,
-                             seen_at, CASE WHEN stopped_at IS NOT NULL THEN 'stopped'
-                                           WHEN seen_at > clock_timestamp() - \(silence) THEN 'alive'
-                                           ELSE 'silent' END AS state
-                      FROM public.job_workers
-                      ORDER BY stopped_at IS NOT NULL, seen_at DESC, id LIMIT 1000) AS shown
+                /* jobworker:api.operations.list */
+                SELECT shown.json::text AS row
+                FROM (SELECT \(sql: Operation.columns) FROM public.job_operations AS operation
+                      ORDER BY operation.created_at DESC, operation.id DESC LIMIT \(limit)) AS shown
+                ORDER BY shown.created_at DESC, shown.id DESC
                 """)
-            return Reply(#"{"workers":[\#(try rows.json().joined(separator: ","))]}"#).response
+            return Reply(#"{"operations":[\#(try rows.json().joined(separator: ","))]}"#).response
         }
     }
 
-    private func queues(_ request: APIRequest) async throws -> Response {
-        let queues = try await database.translated {
-            try await JobStore(pool: database.reading(as: request.caller)).queues()
-        }
-        return Reply(#"{"queues":[\#(queues.prefix(1000).map { Self.document($0).text }.joined(separator: ","))]}"#)
-            .response
-    }
-
-    private static func document(_ queue: QueueStatus) -> JSONNode {
-        func whole(_ value: Int?) -> JSONNode { value.map { .number(String($0)) } ?? .null }
-        func moment(_ value: Timestamp?) -> JSONNode { value.map { .string($0.text(fractionDigits: 3)) } ?? .null }
-        return [
-            "name": .string(queue.name), "depth": whole(queue.depth), "due": whole(queue.due),
-            "processing": whole(queue.processing), "oldest_due_at": moment(queue.oldestDueAt),
-            "paused_at": moment(queue.pausedAt), "paused_by": queue.pausedBy.map { .string($0) } ?? .null,
-            "max_running": whole(queue.maxRunning), "weight": whole(queue.weight),
-            "ageing_seconds": queue.ageing.map {
-                .number($0.seconds == $0.seconds.rounded() ? String(Int($0.seconds)) : String($0.seconds))
-            } ?? .null, "fair": .bool(queue.isFair),
-        ]
-    }
-
-    /// The queue as it is after a change.
-    private static func answer(_ name: String, _ connection: isolated Connection) throws -> Reply {
-        guard let queue = try JobStore.queue(name, connection) else { throw APIError.missing }
-        return Reply(document(queue).text)
-    }
-
-    private func pause(_ request: APIRequest, _ isPaused: Bool) async throws -> Response {
-        let name = request.parameters["name"] ?? ""
-        let requester = APIDatabase.requester(request.caller)
-        return try await database.change(request, of: isPaused ? "queue.pause" : "queue.resume") { connection in
-            try connection.execute(
+    private func show(_ request: APIRequest) async throws -> Response {
+        let id = try request.id()
+        return try await database.read(request) { connection in
+            let rows = try connection.execute(
                 """
-                /* jobworker:api.queues.pause */
-                INSERT INTO public.job_queues AS queue (name, paused_at, paused_by)
-                VALUES (\(name), CASE WHEN \(isPaused) THEN clock_timestamp() END,
-                        CASE WHEN \(isPaused) THEN \(requester.actor) END)
-                ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at, paused_by = excluded.paused_by
-                WHERE (queue.paused_at IS NULL) = \(isPaused)
+                /* jobworker:api.operations.show */
+                SELECT shown.json::text AS row
+                FROM (SELECT \(sql: Operation.columns) FROM public.job_operations AS operation
+                      WHERE operation.id = \(id)) AS shown
                 """)
-            return try Self.answer(name, connection)
+            guard let text = try rows.json().first else { throw APIError.missing }
+            return Reply(text).response
         }
     }
 
-    private func set(_ request: APIRequest) async throws -> Response {
-        let name = request.parameters["name"] ?? ""
-        guard let document = request.document else { throw APIError.invalidParameter("the body", "is missing") }
-        var rules = QueueRules()
-        if let value = document["max_running"] { rules.maxRunning = .some(value.whole) }
-        if let value = document["ageing_seconds"] { rules.ageing = .some(value.whole.map { .seconds($0) }) }
-        rules.weight = document["weight"]?.whole
-        rules.isFair = document["fair"].flatMap(Self.flag)
-        rules.deadLetter = document["dead_letter"].flatMap(Self.flag)
-        let wanted = rules
-        return try await database.change(request, of: "queue.set") { connection in
-            try JobStore.setRules(wanted, queue: name, connection)
-            return try Self.answer(name, connection)
+    private func control(_ request: APIRequest, _ wish: String) async throws -> Response {
+        let id = try request.id()
+        return try await database.change(request, of: "operation.\(wish)") { connection in
+            let rows = try connection.execute(
+                """
+                /* jobworker:api.operations.control */
+                SELECT shown.json::text AS row
+                FROM (SELECT \(sql: Operation.columns)
+                      FROM jobworker.control_operation(\(id), \(wish)) AS operation) AS shown
+                """)
+            guard let text = try rows.json().first else { throw APIError.missing }
+            return Reply(text)
+        }
+    }
+}
+
+extension OperationPlan {
+    /// What a request may say about how many jobs are changed.
+    static let properties: [Schema.Property] = [
+        .init("rate", Schema(.number, note: "So many jobs a second and no more.").orNull),
+        .init(
+            "canary",
+            Schema(.whole(1...1_000_000), note: "Begin with so many; the rest once all of them have completed.").orNull),
+        .init(
+            "stop_on_errors",
+            Schema(.number, note: "Stop when more percent of the jobs that have ended failed.").orNull),
+        .init("payload", Schema(.anything, note: "Of replays: in place of each job's own.")),
+        .init(
+            "set",
+            Schema(
+                .map(Schema(.anything)),
+                note: "Of replays: other values in the payloads, by path with dots: `account.region`.")),
+        .init("dry_run", Schema(.boolean, note: "Only count them.")),
+    ]
+
+    /// - Throws: `APIError`.
+    init(_ document: JSONNode) throws(APIError) {
+        self.init()
+        rate = try Self.number(document, "rate", 0.0001...100_000)
+        canary = document["canary"]?.whole
+        stopOnErrors = try Self.number(document, "stop_on_errors", 0...100)
+        payload = document["payload"].map { JSONText($0.text) }
+        guard case .object(let members) = document["set"] else { return }
+        for member in members {
+            let path = member.name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
+            guard path.allSatisfy({ !$0.isEmpty }) else {
+                throw Self.wrong("set.\(member.name) must be names with dots between them")
+            }
+            changes.append(.init(path: path, value: JSONText(member.value.text)))
         }
     }
 
-    private static func flag(_ node: JSONNode) -> Bool? {
-        if case .bool(let flag) = node { flag } else { nil }
+    private static func wrong(_ sentence: String) -> APIError {
+        APIError(.unprocessableContent, code: "invalid_body", "\(sentence).")
+    }
+
+    private static func number(
+        _ document: JSONNode, _ name: String, _ range: ClosedRange<Double>
+    ) throws(APIError) -> Double? {
+        guard case .number(let text) = document[name] else { return nil }
+        guard let value = Double(text), range.contains(value) else {
+            throw Self.wrong("\(name) must be from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
     }
 }

@@ -162,7 +162,7 @@ public final class JobWorker: Service, WorkerControl {
 
     private func listen() async {
         let isTold = Live(false)
-        let channels = [channel, Channel.cancel] + (deliverer == nil ? [] : [Channel.webhook])
+        let channels = [channel, Channel.cancel, Channel.operations] + (deliverer == nil ? [] : [Channel.webhook])
         await Listener(listenSettings, channels: channels).run { event in
             switch event {
             case .listening:
@@ -172,8 +172,7 @@ public final class JobWorker: Service, WorkerControl {
                 self.poller.intake.setListening(true)
                 self.poller.intake.hear(.unknown)
                 self.beatNow.raise()
-            case .notification(let notification)
-            where notification.channel == Channel.cancel && notification.payload == Channel.operations:
+            case .notification(let notification) where notification.channel == Channel.operations:
                 self.poller.upkeep.hearOperations()
             case .notification(let notification) where notification.channel == Channel.cancel:
                 self.poller.intake.hearCancel()
@@ -288,8 +287,8 @@ extension JobWorker {
         static let cancel = "jobworker_cancel"
         /// A delivery was written.
         static let webhook = "jobworker_webhook"
-        /// The payload that says: an operation on many jobs was begun or goes on.
-        static let operations = "operations"
+        /// An operation on many jobs was begun or goes on.
+        static let operations = "jobworker_operations"
     }
 
     // MARK: Before the first claim

@@ -29,18 +29,12 @@ struct JobsReplay: AsyncParsableCommand {
     @OptionGroup var care: CareOptions
 
     @MainActor func run() async throws {
-        var plan = OperationPlan()
-        (plan.rate, plan.canary, plan.stopOnErrors) = (which.rate, care.canary, care.stopOnErrors)
+        var plan = care.plan
         plan.changes = try set.map { try PayloadChange.read($0) }
         plan.payload = try payload.map { try PayloadChange.payload($0) }
-        let session = try which.common.session(reason: which.why.reason)
-        let run = OperationRun(session, which.common.printer)
-        guard which.ids.isEmpty else {
-            let plan = plan
-            return try await run.run(which.ids, word: "added") {
-                try await session.store.replay($0, plan, by: session.requester)
-            }
+        let one = plan
+        try await which.carryOut(.replay, "replay", done: "added", [.failed], plan) {
+            try await $0.store.replay($1, one, by: $0.requester)
         }
-        try await run.run(.replay, verb: "replay", which.jobs([.failed]), plan, which.consent, isDetached: which.detach)
     }
 }

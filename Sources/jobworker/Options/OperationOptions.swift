@@ -46,15 +46,26 @@ struct OperationOptions: ParsableArguments {
         }
     }
 
-    /// - Parameter statuses: What options without a status mean.
-    func jobs(_ statuses: [JobStatus]) -> JobFilter {
+    /// Changes the named jobs, one after the other and at once; else begins an operation on all that the options mean.
+    /// - Parameters:
+    ///   - statuses: What options without a status mean.
+    ///   - plan: All but the rate.
+    ///   - change: Of one job.
+    @MainActor func carryOut(
+        _ action: Operation.Action, _ verb: String, done: String, _ statuses: [JobStatus],
+        _ plan: OperationPlan = OperationPlan(), change: (Session, UUID) async throws -> JobSummary
+    ) async throws {
+        let session = try common.session(reason: why.reason)
+        let run = OperationRun(session, common.printer)
+        guard ids.isEmpty else { return try await run.run(ids, word: done) { try await change(session, $0) } }
         var filter = filter.filter
         filter.errorGroup = group
         if filter.statuses.isEmpty { filter.statuses = statuses }
-        return filter
+        var plan = plan
+        plan.rate = rate
+        try await run.run(
+            action, verb: verb, filter, plan, dryRun ? .dryRun : yes ? .given : .asked, isDetached: detach)
     }
-
-    var consent: JobChanging.Consent { dryRun ? .dryRun : yes ? .given : .asked }
 }
 
 /// Which way an operation is begun carefully.
@@ -66,6 +77,12 @@ struct CareOptions: ParsableArguments {
         help: ArgumentHelp(
             "Stop when more than so many percent of the jobs that have ended failed.", valueName: "percent"))
     var stopOnErrors: Double?
+
+    var plan: OperationPlan {
+        var plan = OperationPlan()
+        (plan.canary, plan.stopOnErrors) = (canary, stopOnErrors)
+        return plan
+    }
 
     func validate() throws {
         guard canary.map({ $0 > 0 }) ?? true else { throw ValidationError("--canary must be 1 or more.") }

@@ -8,17 +8,9 @@ struct WebhooksEnable: AsyncParsableCommand {
         commandName: "enable", abstract: "Lets an endpoint be told again, and forgets its failures.",
         discussion: "From now on: what happened while it was disabled is not made up for.")
 
-    @Argument(help: "The endpoint's id.")
-    var webhook: UUID
+    @OptionGroup var which: WebhookSwitch
 
-    @OptionGroup var why: ReasonOptions
-    @OptionGroup var common: CommonOptions
-
-    @MainActor func run() async throws {
-        let session = try common.session(reason: why.reason)
-        common.printer.show(
-            WebhookListView([try await session.store.setEnabled(true, webhook: webhook, by: session.requester)]))
-    }
+    @MainActor func run() async throws { try await which.turn(true) }
 }
 
 struct WebhooksDisable: AsyncParsableCommand {
@@ -26,15 +18,22 @@ struct WebhooksDisable: AsyncParsableCommand {
         commandName: "disable", abstract: "Keeps an endpoint from being told anything.",
         discussion: "What waits to be sent to it fails.")
 
+    @OptionGroup var which: WebhookSwitch
+
+    @MainActor func run() async throws { try await which.turn(false) }
+}
+
+/// An endpoint to be turned on or off.
+struct WebhookSwitch: ParsableArguments {
     @Argument(help: "The endpoint's id.")
     var webhook: UUID
 
     @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 
-    @MainActor func run() async throws {
+    @MainActor func turn(_ isOn: Bool) async throws {
         let session = try common.session(reason: why.reason)
         common.printer.show(
-            WebhookListView([try await session.store.setEnabled(false, webhook: webhook, by: session.requester)]))
+            WebhookListView([try await session.store.setEnabled(isOn, webhook: webhook, by: session.requester)]))
     }
 }

@@ -95,11 +95,10 @@ import Testing
         try await database.run(
             "INSERT INTO public.job_limits (name, job_type, rate, period, burst) VALUES ('r', 'noop', 40, '1 s', 5)")
         for _ in 0..<60 { try await database.insertJob() }
-        let began = ContinuousClock.now
-        try await withWorkers(4, ScriptedProcessor("noop")) { try await database.waitUntilQuiet() }
-        let took = ContinuousClock.now - began
-        #expect(took > .milliseconds(1300))
-        #expect(took < .seconds(5))
+        // The timer's look would come too late: it is the next token that is waited for.
+        try await withWorkers(4, ScriptedProcessor("noop"), change: { $0.pollInterval = .seconds(600) }) {
+            try await database.waitUntilQuiet()
+        }
         // In no second more than the rate and the burst.
         let most = try await database.value(
             """

@@ -5,7 +5,7 @@ import Support
 import Testing
 
 /// Bulk changes, figures, records, queues and workers by HTTP.
-@Suite(.database(), .timeLimit(.minutes(5))) struct OperationRoutesTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct QueueRoutesTests {
     let database = TestDatabase.current
 
     private static func bulk(_ action: String, _ which: String) -> String { #"{"action":"\#(action)",\#(which)}"# }

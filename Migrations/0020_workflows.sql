@@ -1,4 +1,4 @@
--- 0019: adding, cancelling and retrying jobs that wait for others, and the results that they get.
+-- 0020: adding, cancelling and retrying jobs that wait for others, and the results that they get.
 -- Locks:   none on tables in use.
 -- Rollout: before the workers of this version.
 -- Growth:  job_batches: a row each time that a running job adds jobs; it goes with that job.
@@ -85,8 +85,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     most constant int := 100000;
     many int;
-    is_trusted constant boolean := pg_has_role(jobworker.acting_role(), 'jobworker', 'MEMBER')
-        OR pg_has_role(jobworker.acting_role(), 'service_role', 'MEMBER');
+    is_trusted constant boolean := jobworker.is_trusted();
     wrong record;
     ids uuid[];
     steps text[];

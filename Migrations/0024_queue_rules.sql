@@ -1,4 +1,4 @@
--- 0021: caps, weights, ageing and turns of queues, and limits on job types and workspaces, take effect.
+-- 0024: caps, weights, ageing and turns of queues, and limits on job types and workspaces, take effect.
 -- Locks:   jobs and job_queues against everything, for a moment.
 -- Rollout: before the workers of this version. Earlier ones know no rules: while they run, what is set here doesn't
 --          hold for them, except that they start nothing in a paused queue.

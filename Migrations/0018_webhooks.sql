@@ -1,4 +1,4 @@
--- 0017: webhooks: events of jobs become deliveries in the transaction that changes the job.
+-- 0018: webhooks: events of jobs become deliveries in the transaction that changes the job.
 -- Locks:   jobs, webhook_endpoints and webhook_deliveries against everything, for a moment; no row is rewritten.
 -- Rollout: before the workers of this version; earlier ones write events, too, as triggers do it, and send none.
 -- Growth:  webhook_deliveries gets a row for each event and endpoint that asks for it. Settled ones go after
@@ -198,8 +198,7 @@ CREATE FUNCTION jobworker.redeliver(delivery uuid) RETURNS public.webhook_delive
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_delivery public.webhook_deliveries%ROWTYPE;
-    is_trusted constant boolean := pg_has_role(jobworker.acting_role(), 'jobworker', 'MEMBER')
-        OR pg_has_role(jobworker.acting_role(), 'service_role', 'MEMBER');
+    is_trusted constant boolean := jobworker.is_trusted();
 BEGIN
     SELECT * INTO found_delivery FROM public.webhook_deliveries
     WHERE id = delivery AND (is_trusted OR jobworker.is_admin(workspace_id))
@@ -232,8 +231,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     found_endpoint public.webhook_endpoints%ROWTYPE;
     added public.webhook_deliveries%ROWTYPE;
-    is_trusted constant boolean := pg_has_role(jobworker.acting_role(), 'jobworker', 'MEMBER')
-        OR pg_has_role(jobworker.acting_role(), 'service_role', 'MEMBER');
+    is_trusted constant boolean := jobworker.is_trusted();
 BEGIN
     SELECT * INTO found_endpoint FROM public.webhook_endpoints
     WHERE id = endpoint AND (is_trusted OR jobworker.is_admin(workspace_id))
