@@ -1,8 +1,8 @@
 -- 0019: jobs that wait for others, and what becomes of them when those end.
 -- Locks:   jobs and job_dependencies against everything, for a moment; the index jobs_workflow is built anew.
 -- Rollout: before the workers of this version. Earlier ones run jobs of workflows, but put no results into payloads.
--- Growth:  job_workflows: a row per workflow; it goes with the last of its jobs. job_dependencies: a row for each pair of
---          child and parent.
+-- Growth:  job_workflows: a row per workflow; it goes when retention takes the last of its jobs. job_dependencies: a row for
+--          each pair of child and parent.
 -- Cost:    none for jobs without dependencies: the triggers' conditions pass them over without calling a function.
 
 CREATE TABLE public.job_workflows (

@@ -293,8 +293,7 @@ $$;
 CREATE FUNCTION jobworker.require_member(workspace uuid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF pg_has_role(jobworker.acting_role(), 'jobworker', 'MEMBER')
-       OR pg_has_role(jobworker.acting_role(), 'service_role', 'MEMBER') THEN
+    IF jobworker.is_trusted() THEN
         IF NOT EXISTS (SELECT FROM public.workspaces AS w WHERE w.id = workspace) THEN
             RAISE EXCEPTION 'workspace % not found', workspace USING ERRCODE = 'no_data_found';
         END IF;

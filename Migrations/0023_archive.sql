@@ -80,6 +80,7 @@ DECLARE
     now constant timestamptz := clock_timestamp();
     shortest constant int := (SELECT min(value::int) FROM jsonb_each_text(days) WHERE value::int > 0);
     due uuid[];
+    workflows uuid[];
     month timestamptz;
 BEGIN
     retired := 0;
@@ -130,8 +131,17 @@ BEGIN
                                ORDER BY created_at DESC, seq DESC LIMIT 100) AS log), '[]')
         FROM public.jobs WHERE id = ANY (due);
     END IF;
+    workflows := ARRAY(SELECT DISTINCT workflow_id FROM public.jobs WHERE id = ANY (due) AND workflow_id IS NOT NULL);
     DELETE FROM public.jobs WHERE id = ANY (due);
     GET DIAGNOSTICS retired = ROW_COUNT;
+    -- A workflow goes with the last of its jobs, unless somebody adds some right now.
+    IF cardinality(workflows) > 0 THEN
+        DELETE FROM public.job_workflows WHERE id = ANY (ARRAY(
+            SELECT workflow.id FROM public.job_workflows AS workflow
+            WHERE workflow.id = ANY (workflows)
+              AND NOT EXISTS (SELECT FROM public.jobs WHERE jobs.workflow_id = workflow.id)
+            FOR UPDATE SKIP LOCKED));
+    END IF;
 END
 $$;
 

@@ -48,6 +48,23 @@ import Testing
         #expect(try await database.count("true", of: "public.jobs_archive") == 0)
     }
 
+    @Test func `a workflow goes with the last of its jobs`() async throws {
+        for name in ["old", "half"] {
+            let jobs = JSONText(#"[{"name":"a","job_type":"noop"},{"name":"b","job_type":"noop"}]"#)
+            try await database.query("SELECT jobworker.add_workflow(\(TestDatabase.workspace), \(jobs), \(name))")
+        }
+        try await database.run(
+            """
+            UPDATE public.jobs SET status = 'completed', created_at = now() - interval '9 days',
+                                   completed_at = now() - interval '8 days'
+            FROM public.job_workflows
+            WHERE job_workflows.id = jobs.workflow_id AND (job_workflows.name = 'old' OR workflow_step = 'a')
+            """)
+        #expect(try await walk() == 3)
+        #expect(try await database.count("name = 'half'", of: "public.job_workflows") == 1)
+        #expect(try await database.count("name = 'old'", of: "public.job_workflows") == 0)
+    }
+
     @Test func `a job whose result a waiting one needs stays`() async throws {
         let parent = try await insert(.completed, days: 90)
         let child = try await database.insertJob(status: .blocked)
