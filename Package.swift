@@ -110,6 +110,7 @@ let package = Package(
                 .embedInCode("0022_operations.sql"),
                 .embedInCode("0023_archive.sql"),
                 .embedInCode("0024_queue_rules.sql"),
+                .embedInCode("0025_short_conditions.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -48,5 +48,6 @@ public struct Migration: Sendable {
         Migration(22, "operations", PackageResources._022_operations_sql),
         Migration(23, "archive", PackageResources._023_archive_sql),
         Migration(24, "queue_rules", PackageResources._024_queue_rules_sql),
+        Migration(25, "short_conditions", PackageResources._025_short_conditions_sql),
     ]
 }
