@@ -133,7 +133,9 @@ package struct ClaimBench: Sendable {
         let triggers = isSuperuser == true ? "ALL" : "USER"
         try await connection.runScript("ALTER TABLE public.jobs DISABLE TRIGGER \(triggers)")
         if crowd.isChurn { try await churn(crowd, connection) } else { try await settle(crowd, connection) }
-        try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER \(triggers)")
+        // Those of turns rest where nobody takes any.
+        try await connection.runScript(
+            "ALTER TABLE public.jobs ENABLE TRIGGER \(triggers); SELECT jobworker.arrange_turns()")
         try await database.checkpoint(connection)
     }
 

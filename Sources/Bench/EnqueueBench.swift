@@ -116,7 +116,8 @@ package struct EnqueueBench: Sendable {
         series.concurrent.append(try await inserts(clients: clients, pgbench))
         try await empty(connection)
         series.batches.append(try await copy(connection))
-        try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER USER")
+        // Those of turns rest where nobody takes any.
+        try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER USER; SELECT jobworker.arrange_turns()")
         try await empty(connection)
     }
 
