@@ -102,6 +102,9 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
+        .target(name: "CProcess"),
+        room(
+            "Handlers", ["CProcess", "JobWorker", "Postgres", "HTTPClient", "Settings", "YAML", crypto, logging]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
         room(
             "Development",
@@ -125,11 +128,11 @@ let package = Package(
             "Daemon",
             [
                 "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "API",
+                "Handlers", "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
-        room("Bench", ["JobWorker", "Postgres", "Development", logging, subprocess]),
+        room("Bench", ["JobWorker", "Handlers", "Postgres", "Development", logging, subprocess]),
 
         // What the commands share.
         room("Terminal", []),
@@ -137,15 +140,15 @@ let package = Package(
         room(
             "Console",
             [
-                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "ControlPlane",
-                "HTTPClient", "Postgres", "Settings", "Logs", signals,
+                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "Handlers",
+                "ControlPlane", "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
+                "Handlers", "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
@@ -177,7 +180,7 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
+                "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
             ] + http,
@@ -188,7 +191,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API", "Tokens",
                 "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,

@@ -1,4 +1,4 @@
-import Crypto
+package import Crypto
 public import FoundationEssentials
 
 /// Encrypts the workspaces' Apollo keys, and decrypts them.
@@ -112,6 +112,14 @@ public struct KeyVault: Sendable {
         code.update(data: KeyVault.authenticated("fingerprint", workspace))
         key.withBytes { code.update(data: $0) }
         return code.finalize().map { String($0, radix: 16) }.joined(separator: ":")
+    }
+
+    /// Keys for another purpose, made of these in the same order: what encrypts must not sign as well.
+    package func derivedKeys(for purpose: StaticString) -> [SymmetricKey] {
+        keys.map {
+            HKDF<SHA256>.deriveKey(
+                inputKeyMaterial: $0.key, info: Data("jobworker \(purpose)".utf8), outputByteCount: 32)
+        }
     }
 
     private static func authenticated(_ keyID: String, _ workspace: UUID) -> Data {

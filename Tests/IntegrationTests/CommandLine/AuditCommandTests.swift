@@ -11,7 +11,7 @@ import Testing
     /// Commands that change nothing of what the audit is about.
     private static let reading: Set<String> = [
         "jobs list", "jobs show", "jobs logs", "jobs watch", "jobs wait", "why", "stats", "queues list", "workers list",
-        "schedules list", "schedules show", "schedules next",
+        "schedules list", "schedules show", "schedules next", "handlers list", "handlers check", "handlers run",
         "audit list", "keys generate", "keys check", "config", "doctor", "health", "reference",
     ]
     /// What runs the program or prepares a database, before anybody could be named.
