@@ -30,7 +30,7 @@ package struct HandlerBench: Sendable {
         let single = processor(command: ["/bin/true"], pool: nil)
         for _ in 0..<jobs {
             measured.append(try await HandlerBench.milliseconds { _ = try await single.process(job(), context: context) })
-            bare.append(try await HandlerBench.milliseconds { await HandlerBench.startBare("/bin/true") })
+            bare.append(await HandlerBench.milliseconds { await HandlerBench.startBare("/bin/true") })
         }
         let comparison = Comparison(measured, to: bare)
         let kept = try await keptRate()

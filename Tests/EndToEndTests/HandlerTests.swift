@@ -23,13 +23,13 @@ import Testing
         let id = UUID()
         try await database.run(
             """
-            INSERT INTO public.jobs (id, workspace_id, job_type) VALUES ('\(id)', '\(TestDatabase.workspace.text)', '\(type)')
+            INSERT INTO public.jobs (id, workspace_id, job_type, payload) VALUES ('\(id)', '\(TestDatabase.workspace.text)', '\(type)', '{}')
             """)
         return id
     }
 
     private func value(_ column: String, _ id: UUID) async throws -> String? {
-        try await database.value("SELECT \(column)::text FROM public.jobs WHERE id = '\(id)'")
+        try await database.value("SELECT \(sql: column)::text FROM public.jobs WHERE id::text = \(id.uuidString.lowercased())")
     }
 
     @Test func `a file makes a job type, and a reload changes it, without a word about running jobs`() async throws {
@@ -53,7 +53,7 @@ import Testing
 
         // Changed, broken, gone, and new.
         try write(
-            "job_type: greet\nexec: [sh, -c, \"tr '\\\\0' ' ' </proc/self/environ\"]\n", to: "\(folder)/greet.yaml")
+            "job_type: greet\nexec: [sh, -c, \"cat /proc/self/environ | tr '\\\\0' ' '\"]\n", to: "\(folder)/greet.yaml")
         try FileManager.default.removeItem(atPath: "\(folder)/slow.yaml")
         try write("job_type: fresh\nexec: [sh, -c, \"exit 65\"]\n", to: "\(folder)/fresh.yaml")
         try await daemon.signal(SIGHUP)
@@ -94,9 +94,9 @@ import Testing
         try await database.run(
             """
             ALTER TABLE public.jobs DISABLE TRIGGER USER;
-            INSERT INTO public.jobs (id, workspace_id, job_type, status, inserted_by) VALUES
-                ('\(inner)', '\(TestDatabase.workspace.text)', 'inner', 'pending', 'authenticated'),
-                ('\(open)', '\(TestDatabase.workspace.text)', 'open', 'pending', 'authenticated');
+            INSERT INTO public.jobs (id, workspace_id, job_type, payload, status, inserted_by) VALUES
+                ('\(inner)', '\(TestDatabase.workspace.text)', 'inner', '{}', 'pending', 'authenticated'),
+                ('\(open)', '\(TestDatabase.workspace.text)', 'open', '{}', 'pending', 'authenticated');
             ALTER TABLE public.jobs ENABLE TRIGGER USER;
             """)
         _ = try await add("open")
@@ -122,8 +122,8 @@ import Testing
             database, environment: ["WORKER_HANDLERS": folder, "WORKER_MAX_CONCURRENT": "8"])
         try await database.run(
             """
-            INSERT INTO public.jobs (workspace_id, job_type)
-            SELECT '\(TestDatabase.workspace.text)', CASE WHEN i % 2 = 0 THEN 'few' ELSE 'noop' END
+            INSERT INTO public.jobs (workspace_id, job_type, payload)
+            SELECT '\(TestDatabase.workspace.text)', CASE WHEN i % 2 = 0 THEN 'few' ELSE 'noop' END, '{}'
             FROM generate_series(1, 24) AS i
             """)
         let began = ContinuousClock.now

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Cuts what comes through a pipe into lines. Keeps no more than one line, and of that no more than its limit.
 struct LineSplitter {
     struct Line: Sendable, Hashable {
@@ -15,13 +17,28 @@ struct LineSplitter {
 
     /// - Parameter take: Called with each whole line.
     mutating func feed(_ bytes: UnsafeRawBufferPointer, take: (Line) -> Void) {
-        var rest = bytes[...]
-        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-            add(rest[rest.startIndex..<end])
+        var rest = bytes
+        while let end = Self.lineEnd(in: rest) {
+            add(UnsafeRawBufferPointer(rebasing: rest[..<end]))
             take(cutEnd())
-            rest = rest[(end + 1)...]
+            rest = UnsafeRawBufferPointer(rebasing: rest[(end + 1)...])
         }
         add(rest)
+    }
+
+    /// How many line ends there are; for what isn't kept.
+    static func lineEnds(in bytes: UnsafeRawBufferPointer) -> Int {
+        var (rest, count) = (bytes, 0)
+        while let end = lineEnd(in: rest) {
+            count += 1
+            rest = UnsafeRawBufferPointer(rebasing: rest[(end + 1)...])
+        }
+        return count
+    }
+
+    private static func lineEnd(in bytes: UnsafeRawBufferPointer) -> Int? {
+        guard let start = bytes.baseAddress, let found = memchr(start, 0x0A, bytes.count) else { return nil }
+        return UnsafeRawPointer(found) - start
     }
 
     /// What came after the last line end, if anything did.
@@ -29,9 +46,9 @@ struct LineSplitter {
         line.bytes.isEmpty && line.missing == 0 ? nil : cutEnd()
     }
 
-    private mutating func add(_ bytes: Slice<UnsafeRawBufferPointer>) {
+    private mutating func add(_ bytes: UnsafeRawBufferPointer) {
         let kept = min(bytes.count, max(0, limit - line.bytes.count))
-        line.bytes.append(contentsOf: bytes.prefix(kept))
+        line.bytes.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[..<kept]))
         line.missing += bytes.count - kept
     }
 

@@ -37,6 +37,11 @@ package final class ProcessThread: Sendable {
             { argument in
                 guard let argument else { return nil }
                 cprocess_name_thread("programs")
+                // A program that doesn't read its input is no reason to end.
+                var pipes = sigset_t()
+                sigemptyset(&pipes)
+                sigaddset(&pipes, SIGPIPE)
+                pthread_sigmask(SIG_BLOCK, &pipes, nil)
                 ProcessLoop(Unmanaged<ProcessThread>.fromOpaque(argument).takeRetainedValue()).run()
             }, Unmanaged.passRetained(self).toOpaque())
         precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")

@@ -141,7 +141,13 @@ final class RunningProgram {
     }
 
     private func take(_ role: ProcessLoop.Role, _ bytes: UnsafeRawBufferPointer) {
-        if role == .error { keepTail(bytes) }
+        if role == .error {
+            keepTail(bytes)
+            if errorLines > errorLinesMax {
+                end.errorLinesLeftOut += LineSplitter.lineEnds(in: bytes)
+                return
+            }
+        }
         guard var splitter = splitters.removeValue(forKey: role) else { return }
         splitter.feed(bytes) { take(role, $0) }
         splitters[role] = splitter
@@ -168,7 +174,7 @@ final class RunningProgram {
     }
 
     private func keepTail(_ bytes: UnsafeRawBufferPointer) {
-        end.errorTail.append(contentsOf: bytes.suffix(RunningProgram.errorTailMax))
+        end.errorTail.append(contentsOf: bytes)
         // Twice the size, so that not each byte moves the others.
         if end.errorTail.count > 2 * RunningProgram.errorTailMax {
             end.errorTail.removeFirst(end.errorTail.count - RunningProgram.errorTailMax)

@@ -145,7 +145,7 @@ extension JobStore {
                 SELECT claimed.id, workspace_id, job_type, queue, priority, attempts, max_attempts, timeout_seconds,
                        created_at, started_at, lease_token, picked.due_at, picked.is_suspect,
                        CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
-                       octet_length(text) AS payload_bytes, \(request.operatorTypes.isEmpty ? "false" : "is_refused") AS is_refused
+                       octet_length(text) AS payload_bytes, \(JobStore.isRefused(request)) AS is_refused
                 FROM claimed JOIN picked USING (id)
             )
             """
@@ -157,6 +157,10 @@ extension JobStore {
         return """
             , (inserted_by IN ('authenticated', 'anon') AND job_type = ANY (\(request.operatorTypes))) IS TRUE AS is_refused
             """
+    }
+
+    private static func isRefused(_ request: ClaimRequest) -> Fragment {
+        request.operatorTypes.isEmpty ? "false" : "is_refused"
     }
 
     /// The table `due`, of one priority of one queue: the usual case, with as little to set up as can be.

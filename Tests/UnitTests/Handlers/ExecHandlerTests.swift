@@ -75,7 +75,7 @@ import Testing
         let run = HandlerRun()
         let text = try #require(
             try await run.run(
-                "env >&2; echo $(tr '\\000' ' ' </proc/self/environ) $(ls /proc/self/fd | tr '\\n' ' ')",
+                "env >&2; echo $(cat /proc/self/environ | tr '\\000' ' ') $(ls /proc/self/fd | tr '\\n' ' ')",
                 "env: {GREETING: hello}"))
         #expect(!text.contains("canary-value"))
         #expect(!run.record.messages.contains { $0.contains("canary-value") })
