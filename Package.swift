@@ -148,7 +148,8 @@ let package = Package(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "Handlers", "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
+                "Handlers", "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor",
+                "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
@@ -180,7 +181,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
+                "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal",
+                "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
             ] + http,
@@ -191,7 +193,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API", "Tokens",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API",
+                "Tokens",
                 "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,

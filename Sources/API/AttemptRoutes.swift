@@ -46,7 +46,9 @@ struct AttemptRoutes: Sendable {
                 body: Schema(
                     .object(
                         [
-                            .init("level", Schema(.choice(JobLogLevel.allCases.map(\.rawValue)), note: "info by default.")),
+                            .init(
+                                "level", Schema(.choice(JobLogLevel.allCases.map(\.rawValue)), note: "info by default.")
+                            ),
                             .init("message", Schema(.text(1...8000, isOneLine: false)), isRequired: true),
                             .init("metadata", Schema(.map(Schema(.anything)))),
                         ], isOpen: false)),

@@ -29,7 +29,8 @@ package struct HandlerBench: Sendable {
         var (measured, bare): ([Double], [Double]) = ([], [])
         let single = processor(command: ["/bin/true"], pool: nil)
         for _ in 0..<jobs {
-            measured.append(try await HandlerBench.milliseconds { _ = try await single.process(job(), context: context) })
+            measured.append(
+                try await HandlerBench.milliseconds { _ = try await single.process(job(), context: context) })
             bare.append(await HandlerBench.milliseconds { await HandlerBench.startBare("/bin/true") })
         }
         let comparison = Comparison(measured, to: bare)

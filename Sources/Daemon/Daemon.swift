@@ -103,7 +103,8 @@ public struct Daemon: Sendable {
             logger: logger)
         do {
             try await serve(
-                worker, figures, statsd, apiParts(vault, client), scheduleFolder(pool), types, on: try addresses(directory))
+                worker, figures, statsd, apiParts(vault, client), scheduleFolder(pool), types,
+                on: try addresses(directory))
         } catch {
             await handlers.close()
             await statsd?.stop()
@@ -236,7 +237,8 @@ public struct Daemon: Sendable {
             surface: HTTPSurface(
                 database: database, hub: hub, silence: configuration[Catalog.staleAfter],
                 staleAfter: configuration[Catalog.staleAfter], jobTimeout: configuration[Catalog.jobTimeout],
-                vault: vault, client: client, apolloBaseURL: configuration[Catalog.apolloBaseURL], attemptTokens: vault.attemptTokens))
+                vault: vault, client: client, apolloBaseURL: configuration[Catalog.apolloBaseURL],
+                attemptTokens: vault.attemptTokens))
     }
 
     private func vault() throws -> KeyVault {

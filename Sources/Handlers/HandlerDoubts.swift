@@ -20,7 +20,8 @@ package enum HandlerDoubts {
                 doubts.append("\(error)")
             }
             if access(settings.directory, X_OK) != 0 {
-                doubts.append("the directory \(settings.directory) can't be entered: \(String(cString: strerror(errno)))")
+                doubts.append(
+                    "the directory \(settings.directory) can't be entered: \(String(cString: strerror(errno)))")
             }
             return doubts
         case .http(let settings):

@@ -105,7 +105,8 @@ package final class HandlerService: Sendable {
         case .http(let settings):
             do throws(SigningSecret.Problem) {
                 return HTTPProcessor(
-                    definition, settings, secret: try SigningSecret(file: settings.secretFile, credentials: credentials),
+                    definition, settings,
+                    secret: try SigningSecret(file: settings.secretFile, credentials: credentials),
                     client: client, tokens: tokens, version: version)
             } catch {
                 throw HandlerFile.Problem(file: definition.path, line: definition.line, text: error.sentence)

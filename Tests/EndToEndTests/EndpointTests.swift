@@ -59,7 +59,8 @@ struct EndpointTests {
         let daemon = try await RunningDaemon.start(
             database,
             environment: [
-                "WORKER_HANDLERS": folder, "WORKER_HTTP_LISTEN": "127.0.0.1:\(port)", "WORKER_ENCRYPTION_KEYS": Self.key,
+                "WORKER_HANDLERS": folder, "WORKER_HTTP_LISTEN": "127.0.0.1:\(port)",
+                "WORKER_ENCRYPTION_KEYS": Self.key,
             ])
         let sent = try await add(#"{"to": "a@example.com"}"#)
         try await database.waitUntil("id = '\(sent)' AND status = 'completed'", of: "public.jobs")

@@ -29,7 +29,8 @@ import Testing
     }
 
     private func value(_ column: String, _ id: UUID) async throws -> String? {
-        try await database.value("SELECT \(sql: column)::text FROM public.jobs WHERE id::text = \(id.uuidString.lowercased())")
+        try await database.value(
+            "SELECT \(sql: column)::text FROM public.jobs WHERE id::text = \(id.uuidString.lowercased())")
     }
 
     @Test func `a file makes a job type, and a reload changes it, without a word about running jobs`() async throws {
@@ -53,7 +54,8 @@ import Testing
 
         // Changed, broken, gone, and new.
         try write(
-            "job_type: greet\nexec: [sh, -c, \"cat /proc/self/environ | tr '\\\\0' ' '\"]\n", to: "\(folder)/greet.yaml")
+            "job_type: greet\nexec: [sh, -c, \"cat /proc/self/environ | tr '\\\\0' ' '\"]\n", to: "\(folder)/greet.yaml"
+        )
         try FileManager.default.removeItem(atPath: "\(folder)/slow.yaml")
         try write("job_type: fresh\nexec: [sh, -c, \"exit 65\"]\n", to: "\(folder)/fresh.yaml")
         try await daemon.signal(SIGHUP)

@@ -23,7 +23,8 @@ package struct HandlerListView: View {
         ])
         for handler in folder.handlers.sorted(by: { $0.jobType < $1.jobType }) {
             table.add([
-                .init(handler.jobType), .init(handler.server), .init(handler.timeout.map { "\($0.components.seconds) s" } ?? "-"),
+                .init(handler.jobType), .init(handler.server),
+                .init(handler.timeout.map { "\($0.components.seconds) s" } ?? "-"),
                 .init(handler.maxConcurrent.map(String.init) ?? "-"), .init(handler.audience.rawValue),
                 .init(handler.file),
             ])
@@ -47,11 +48,14 @@ extension HandlerDefinition {
         var members: [(String, JSON)] = [("job_type", .string(jobType))]
         switch kind {
         case .exec(let settings):
-            members += [("exec", JSON(settings.command)), ("pool", JSON(settings.poolSize)), ("user", JSON(settings.user))]
+            members += [
+                ("exec", JSON(settings.command)), ("pool", JSON(settings.poolSize)), ("user", JSON(settings.user)),
+            ]
         case .http(let settings): members.append(("http", .string(settings.url)))
         }
         members += [
-            ("timeout_seconds", JSON(timeout.map { Int($0.components.seconds) })), ("max_concurrent", JSON(maxConcurrent)),
+            ("timeout_seconds", JSON(timeout.map { Int($0.components.seconds) })),
+            ("max_concurrent", JSON(maxConcurrent)),
             ("allow", .string(audience.rawValue)), ("file", .string(path)), ("line", .integer(line)),
         ]
         return .object(members)
@@ -81,7 +85,10 @@ package struct HandlerCheckView: View {
                 .array(
                     folder.problems.map {
                         .object([("file", .string($0.file)), ("line", JSON($0.line)), ("text", .string($0.text))])
-                    } + doubts.map { .object([("file", .string($0.file)), ("line", .null), ("text", .string($0.text))]) })
+                    }
+                        + doubts.map {
+                            .object([("file", .string($0.file)), ("line", .null), ("text", .string($0.text))])
+                        })
             ),
         ])
     }

@@ -137,7 +137,8 @@ package struct ExecProcessor: JobProcessor {
             if found.id != geteuid() {
                 guard geteuid() == 0 else {
                     throw JobFailure.retryable(
-                        "The handler's file says user '\(name)', but the worker doesn't run as root and can't change to it")
+                        "The handler's file says user '\(name)', but the worker doesn't run as root and can't change to it"
+                    )
                 }
                 user = found
             }

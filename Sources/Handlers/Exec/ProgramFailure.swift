@@ -29,7 +29,8 @@ struct ProgramFailure {
 
     private static func name(_ signal: Int32) -> String {
         let names: [Int32: String] = [
-            SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGHUP: "SIGHUP", SIGILL: "SIGILL", SIGINT: "SIGINT",
+            SIGABRT: "SIGABRT", SIGBUS: "SIGBUS", SIGFPE: "SIGFPE", SIGHUP: "SIGHUP", SIGILL: "SIGILL",
+            SIGINT: "SIGINT",
             SIGKILL: "SIGKILL, as it is sent where memory runs out", SIGPIPE: "SIGPIPE", SIGQUIT: "SIGQUIT",
             SIGSEGV: "SIGSEGV", SIGSYS: "SIGSYS, after a system call that is forbidden", SIGTERM: "SIGTERM",
             SIGXCPU: "SIGXCPU, as its processor time was used up",

@@ -77,7 +77,8 @@ struct ProgramTalk {
         hasComplained = true
         await log(
             .warn,
-            "A line on descriptor 3 is not understood; expected is {\"progress\":{…}}, {\"log\":{…}} or {\"retry_in\":…}")
+            "A line on descriptor 3 is not understood; expected is {\"progress\":{…}}, {\"log\":{…}} or {\"retry_in\":…}"
+        )
     }
 
     private mutating func report(_ progress: JSONValue) async {

@@ -85,7 +85,8 @@ struct HandlerReader {
             guard let secretFile else {
                 throw Problem(
                     file: path, line: lines["http"],
-                    text: "an http handler needs secret_file: a path, or the name of a systemd credential, with a secret "
+                    text:
+                        "an http handler needs secret_file: a path, or the name of a systemd credential, with a secret "
                         + "such as whsec_…")
             }
             kind = .http(HTTPSettings(url: url, secretFile: secretFile, userAgent: userAgent))
@@ -119,11 +120,15 @@ struct HandlerReader {
 
     private func command(_ node: YAMLNode) throws(Problem) -> [String] {
         guard case .sequence(let nodes) = node.content, !nodes.isEmpty else {
-            throw wrong(node, "exec must be a list: the program, then its arguments, such as [\"/usr/bin/python3\", \"report.py\"]")
+            throw wrong(
+                node,
+                "exec must be a list: the program, then its arguments, such as [\"/usr/bin/python3\", \"report.py\"]")
         }
         var words: [String] = []
         for node in nodes {
-            guard let word = node.text, !word.utf8.contains(0) else { throw wrong(node, "exec must be a list of texts") }
+            guard let word = node.text, !word.utf8.contains(0) else {
+                throw wrong(node, "exec must be a list of texts")
+            }
             words.append(word)
         }
         guard let program = words.first, !program.isEmpty else { throw wrong(node, "exec names no program") }
@@ -143,7 +148,9 @@ struct HandlerReader {
     }
 
     private func variables(_ node: YAMLNode) throws(Problem) -> [String: String] {
-        guard case .mapping(let pairs) = node.content else { throw wrong(node, "env must be a mapping of names to texts") }
+        guard case .mapping(let pairs) = node.content else {
+            throw wrong(node, "env must be a mapping of names to texts")
+        }
         var variables: [String: String] = [:]
         for pair in pairs {
             guard let name = pair.key.text, !name.isEmpty, name.first?.isNumber == false,
@@ -190,7 +197,8 @@ struct HandlerReader {
         let text = node.text ?? ""
         let unit = text.last.flatMap { units[$0] }
         guard let number = UInt64(unit == nil ? text : String(text.dropLast())), number > 0,
-            case let (bytes, isTooMuch) = number.multipliedReportingOverflow(by: unit ?? 1), !isTooMuch, bytes >= 1 << 20
+            case let (bytes, isTooMuch) = number.multipliedReportingOverflow(by: unit ?? 1), !isTooMuch,
+            bytes >= 1 << 20
         else { throw wrong(node, "memory must be a number of bytes, 1M at least, such as 512M or 2G") }
         return bytes
     }

@@ -49,7 +49,8 @@ package struct HTTPProcessor: JobProcessor {
             response = try await client.send(request)
         } catch HTTPError.responseTooLarge(let limit) {
             throw JobFailure.permanent(
-                "The endpoint's answer is longer than \(limit) bytes; store the data elsewhere and answer with a reference")
+                "The endpoint's answer is longer than \(limit) bytes; store the data elsewhere and answer with a reference"
+            )
         } catch let error as HTTPError {
             throw JobFailure.retryable("The endpoint gave no answer: \(error)", causes: ["HTTPError: \(error)"])
         }

@@ -15,7 +15,8 @@ final class RunningProgram {
     private let mark: [UInt8]
     private var descriptors: [ProcessLoop.Role: Int32] = [:]
     private var splitters: [ProcessLoop.Role: LineSplitter] = [
-        .output: LineSplitter(limit: RunningProgram.resultMax), .error: LineSplitter(limit: RunningProgram.errorLineMax),
+        .output: LineSplitter(limit: RunningProgram.resultMax),
+        .error: LineSplitter(limit: RunningProgram.errorLineMax),
         .channel: LineSplitter(limit: RunningProgram.channelLineMax),
     ]
     private var waitingInput: [UInt8]

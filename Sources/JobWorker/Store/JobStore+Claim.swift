@@ -60,7 +60,8 @@ package struct ClaimRequest: Sendable {
     package var payloadLimit = 1 << 20
 
     package init(
-        workerID: String, jobTypes: [String], operatorTypes: [String] = [], queues: [QueueShare], lanes: [Lane]? = nil, limit: Int,
+        workerID: String, jobTypes: [String], operatorTypes: [String] = [], queues: [QueueShare], lanes: [Lane]? = nil,
+        limit: Int,
         takesSuspect: Bool, staleAfter: Duration
     ) {
         self.workerID = workerID

@@ -184,7 +184,8 @@ extension Runs {
             }
         }
         return ClaimRequest(
-            workerID: configuration.workerID, jobTypes: jobTypes, operatorTypes: types.forOperatorsOnly, queues: shares, lanes: lanes, limit: free,
+            workerID: configuration.workerID, jobTypes: jobTypes, operatorTypes: types.forOperatorsOnly, queues: shares,
+            lanes: lanes, limit: free,
             takesSuspect: !hasSuspect(without: leaving), staleAfter: configuration.staleAfter)
     }
 }

@@ -22,7 +22,8 @@ import Testing
         ("true", nil), ("echo hello", #"{"output":"hello"}"#), ("echo '{\"a\": 1.50}'", #"{"a": 1.50}"#),
         ("printf '\\377\\000x'", "{\"output\":\"\u{FFFD}\u{FFFD}x\"}"),
         // What jsonb refuses.
-        (#"echo '"\u0000"'"#, #"{"output":"\"\\u0000\""}"#), ("echo '{\"a\":1e99999}'", #"{"output":"{\"a\":1e99999}"}"#),
+        (#"echo '"\u0000"'"#, #"{"output":"\"\\u0000\""}"#),
+        ("echo '{\"a\":1e99999}'", #"{"output":"{\"a\":1e99999}"}"#),
     ])
     func `a result is JSON that the database takes`(script: String, result: String?) async throws {
         #expect(try await HandlerRun().run(script) == result)
@@ -50,7 +51,9 @@ import Testing
         ] {
             await #expect {
                 _ = try await HandlerRun.processor("exec: \(exec)").process(run.job, context: run.context)
-            } throws: { ($0 as? JobFailure)?.message.contains(reason) == true && ($0 as? JobFailure)?.kind == .retryable }
+            } throws: {
+                ($0 as? JobFailure)?.message.contains(reason) == true && ($0 as? JobFailure)?.kind == .retryable
+            }
         }
         #expect(await run.failure("true", "directory: /nonexistent")?.message.contains("can't be entered") == true)
     }
@@ -86,7 +89,8 @@ import Testing
 
     @Test func `a gigabyte on standard error neither fills the memory nor the log`() async throws {
         let run = HandlerRun()
-        let result = try await run.run("yes 'an error of some length, again and again' | head -c 1073741824 >&2; echo '{}'")
+        let result = try await run.run(
+            "yes 'an error of some length, again and again' | head -c 1073741824 >&2; echo '{}'")
         #expect(result == "{}")
         #expect(run.record.rows.count <= 902)
         let last = try #require(run.record.messages.last)
@@ -111,7 +115,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "sleep 1000 & echo '{}'", "(setsid sleep 1000 &) ; echo '{}'", "setsid sh -c 'setsid sleep 1000 & sleep 1000' & echo '{}'",
+        "sleep 1000 & echo '{}'", "(setsid sleep 1000 &) ; echo '{}'",
+        "setsid sh -c 'setsid sleep 1000 & sleep 1000' & echo '{}'",
         "trap '' TERM; (trap '' TERM HUP; setsid sleep 1000 </dev/null >/dev/null 2>&1 3>&- &) ; echo '{}'",
     ])
     func `what a program leaves behind ends with it`(script: String) async throws {
@@ -136,7 +141,8 @@ import Testing
 
     @Test func `who ignores SIGTERM is killed ten seconds later, with all that it started`() async throws {
         let run = HandlerRun()
-        let script = "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 1000' &); echo started >&2; while :; do sleep 1; done"
+        let script =
+            "trap '' TERM; (setsid sh -c 'trap \"\" TERM; sleep 1000' &); echo started >&2; while :; do sleep 1; done"
         let task = Task { try await run.run(script) }
         while run.record.messages.isEmpty { await Task.yield() }
         let began = ContinuousClock.now

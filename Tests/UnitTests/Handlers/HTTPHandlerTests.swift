@@ -41,7 +41,8 @@ import Testing
         #expect(throws: SigningSecret.Problem.self) { _ = try SigningSecret("secret", source: "test") }
     }
 
-    @Test func `an attempt's token is good for that attempt, for its time, and for workers with the same keys`() throws {
+    @Test func `an attempt's token is good for that attempt, for its time, and for workers with the same keys`() throws
+    {
         let (first, second) = (SymmetricKey(size: .bits256), SymmetricKey(size: .bits256))
         let tokens = try #require(AttemptTokens(keys: [first, second]))
         let attempt = AttemptTokens.Attempt(jobID: UUID(), lease: 42)

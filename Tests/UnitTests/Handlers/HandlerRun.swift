@@ -27,7 +27,8 @@ struct HandlerRun {
     init(payload: String = "{}", attempt: Int = 1) {
         let now = Timestamp(microseconds: 1_700_000_000_000_000)
         job = Job(
-            id: UUID(), workspaceID: UUID(), type: "tested", payload: JSONText(payload), attempt: attempt, createdAt: now,
+            id: UUID(), workspaceID: UUID(), type: "tested", payload: JSONText(payload), attempt: attempt,
+            createdAt: now,
             dueAt: now, startedAt: now)
     }
 
