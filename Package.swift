@@ -99,6 +99,14 @@ let package = Package(
                 .embedInCode("0011_audit.sql"),
                 .embedInCode("0012_schedules.sql"),
                 .embedInCode("0013_lists.sql"),
+                .embedInCode("0014_schedule_bounds.sql"),
+                .embedInCode("0015_later_jobs.sql"),
+                .embedInCode("0016_change_announcements.sql"),
+                .embedInCode("0017_webhooks.sql"),
+                .embedInCode("0018_dependencies.sql"),
+                .embedInCode("0019_workflows.sql"),
+                .embedInCode("0020_dead_letters.sql"),
+                .embedInCode("0021_queue_rules.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
@@ -106,6 +114,7 @@ let package = Package(
         room(
             "Handlers", ["CProcess", "JobWorker", "Postgres", "HTTPClient", "Settings", "YAML", crypto, logging]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
+        room("Webhooks", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", crypto]),
         room(
             "Development",
             [
@@ -120,15 +129,15 @@ let package = Package(
         room(
             "API",
             [
-                "ControlPlane", "JobWorker", "Enrichment", "Explanation", "HTTPClient", "Postgres", "Terminal",
-                "Tokens",
+                "ControlPlane", "JobWorker", "Enrichment", "Webhooks", "Explanation", "HTTPClient", "Postgres",
+                "Terminal", "Tokens",
                 crypto, logging, lifecycle,
             ] + http),
         room(
             "Daemon",
             [
                 "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "Handlers", "ControlPlane", "API",
+                "Webhooks", "Handlers", "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
@@ -136,20 +145,22 @@ let package = Package(
 
         // What the commands share.
         room("Terminal", []),
-        room("Doctor", ["JobWorker", "Enrichment", "Migrations", "Postgres", "Settings", subprocess]),
+        room("Doctor", ["JobWorker", "Enrichment", "Webhooks", "Migrations", "Postgres", "Settings", subprocess]),
         room(
             "Console",
             [
-                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "Handlers",
-                "ControlPlane", "HTTPClient", "Postgres", "Settings", "Logs", signals,
+                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "Webhooks",
+                "Handlers",
+                "ControlPlane",
+                "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
-                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "Handlers", "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor",
-                "Console",
+                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "Webhooks",
+                "Handlers",
+                "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
             ],
             swiftSettings: swiftSettings),
@@ -181,7 +192,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal",
+                "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API", "Tokens", "Daemon", "Bench",
+                "Terminal",
                 "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
@@ -193,9 +205,9 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Handlers", "ControlPlane", "API",
-                "Tokens",
-                "Explanation", "Migrations", "Cron",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane",
+                "API",
+                "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,
             exclude: ["CommandLine/Golden"],

@@ -37,5 +37,13 @@ public struct Migration: Sendable {
         Migration(11, "audit", PackageResources._011_audit_sql),
         Migration(12, "schedules", PackageResources._012_schedules_sql),
         Migration(13, "lists", PackageResources._013_lists_sql),
+        Migration(14, "schedule_bounds", PackageResources._014_schedule_bounds_sql),
+        Migration(15, "later_jobs", PackageResources._015_later_jobs_sql),
+        Migration(16, "change_announcements", PackageResources._016_change_announcements_sql),
+        Migration(17, "webhooks", PackageResources._017_webhooks_sql),
+        Migration(18, "dependencies", PackageResources._018_dependencies_sql),
+        Migration(19, "workflows", PackageResources._019_workflows_sql),
+        Migration(20, "dead_letters", PackageResources._020_dead_letters_sql),
+        Migration(21, "queue_rules", PackageResources._021_queue_rules_sql),
     ]
 }

@@ -14,6 +14,8 @@ extension APIError {
             switch state {
             case "P0002": self = .missing
             case "JW409": self = APIError(.conflict, code: "conflict", error.message.asSentence)
+            case "JW422":
+                self = APIError(.unprocessableContent, code: "invalid_workflow", error.message.asSentence)
             case "42501":
                 self = APIError(.forbidden, code: "forbidden", "This is not yours to see or to change.")
             case "23505": self = APIError(.conflict, code: "conflict", "There is one already.")

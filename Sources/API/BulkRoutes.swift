@@ -30,6 +30,10 @@ struct BulkRoutes: Sendable {
                     over. Of more than \(Self.jobsMax) jobs, or after \(Self.timeMax.components.seconds) s, `more` is \
                     true: send it again, with another `Idempotency-Key`. The same request with the same key goes on \
                     where it was interrupted, and replays no job twice.
+
+                    With `rate`, `canary`, `stop_on_errors`, `payload` or `set` it becomes an operation, which the \
+                    workers carry out: the answer comes at once, with `operation`. A member's is on jobs of one \
+                    workspace.
                     """,
                 parameters: [.idempotencyKey],
                 body: Schema(
@@ -45,15 +49,30 @@ struct BulkRoutes: Sendable {
                                     .init("matched", JobDocument.whole, isRequired: true),
                                     .init("changed", JobDocument.whole, isRequired: true),
                                     .init("more", Schema(.boolean), isRequired: true),
+                                    .init("operation", ManyRoutes.operation),
                                 ], isOpen: true)))
                 ], refusals: [.forbidden],
-                audit: ["job.cancel", "job.retry", "job.replay", "job.delete", "job.set_aside", "dead_letter.change"],
+                audit: [
+                    "job.cancel", "job.retry", "job.replay", "job.delete", "job.set_aside", "dead_letter.change",
+                    "operation.start",
+                ],
                 handler: change)
         ]
     }
 
     private enum Action: String, CaseIterable {
         case cancel, retry, replay, delete, deadLetter = "dead_letter"
+
+        /// `nil` for what the workers don't carry out bit by bit.
+        var operation: Operation.Action? {
+            switch self {
+            case .cancel: nil
+            case .retry: .retry
+            case .replay: .replay
+            case .delete: .discard
+            case .deadLetter: .deadLetter
+            }
+        }
 
         /// What a filter without a status means.
         var statuses: [JobStatus] {
@@ -65,10 +84,32 @@ struct BulkRoutes: Sendable {
         }
     }
 
+    /// Begins an operation, or only counts its jobs.
+    private func begin(
+        _ request: APIRequest, _ action: Operation.Action, _ condition: Fragment, _ plan: OperationPlan, isDryRun: Bool
+    ) async throws -> Response {
+        let isMember = if case .member = request.caller { true } else { false }
+        let own: Fragment =
+            isMember ? "jobs.workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
+        return try await database.change(request, of: "bulk") { connection in
+            let rows = try connection.execute(
+                """
+                /* jobworker:api.bulk.count */
+                SELECT count(*) AS count FROM public.jobs WHERE \(condition) AND \(own)
+                """)
+            let count = try rows.first?.decode("count", as: Int.self) ?? 0
+            guard !isDryRun, count > 0 else { return Reply(#"{"matched":\#(count),"changed":0,"more":false}"#) }
+            let operation = try JobStore.start(action, where: "\(condition) AND \(own)", plan, connection)
+            return Reply(
+                #"{"matched":\#(operation.total),"changed":0,"more":false,"operation":\#(operation.json.text)}"#)
+        }
+    }
+
     private static func body(_ which: Schema.Property) -> Schema {
         Schema(
             .object(
-                [.init("action", Schema(.choice(Action.allCases.map(\.rawValue))), isRequired: true), which, .reason],
+                [.init("action", Schema(.choice(Action.allCases.map(\.rawValue))), isRequired: true), which, .reason]
+                    + OperationPlan.properties,
                 isOpen: false))
     }
 
@@ -81,6 +122,14 @@ struct BulkRoutes: Sendable {
         if ids == nil, filter.statuses.isEmpty { filter.statuses = action.statuses }
         let condition: Fragment = ids.map { "jobs.id = ANY (\($0))" } ?? filter.condition
         try await checkRights(request, filter)
+        let plan = try OperationPlan(document)
+        let isDryRun = document["dry_run"] == .bool(true)
+        if isDryRun || plan.isDurable || plan.payload != nil || !plan.changes.isEmpty {
+            guard let change = action.operation ?? (isDryRun ? .retry : nil) else {
+                throw APIError.invalidParameter("rate, canary, stop_on_errors", "don't go with cancel")
+            }
+            return try await begin(request, change, condition, plan, isDryRun: isDryRun)
+        }
         return try await work(request, action, condition)
     }
 

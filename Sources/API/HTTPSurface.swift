@@ -23,12 +23,16 @@ package struct HTTPSurface: Sendable {
             + WhyRoutes(
                 database: database, silence: silence, staleAfter: staleAfter, usualTimeout: jobTimeout
             ).routes + JobCreation(database: database).routes
-            + BulkRoutes(database: database).routes + StatisticsRoutes(database: database).routes
+            + BulkRoutes(database: database).routes + ManyRoutes(database: database).routes
+            + StatisticsRoutes(database: database).routes
             + EventRoutes(database: database, hub: hub).routes + RecordRoutes(database: database).routes
             + WorkspaceRoutes(database: database, vault: vault, keys: keys).routes
             + ScheduleRoutes(database: database).routes
             + AttemptRoutes(database: database, tokens: attemptTokens).routes
+            + WebhookRoutes(database: database, vault: vault).routes
+            + WorkflowRoutes(database: database).routes
             + OperationRoutes(database: database, silence: silence).routes
+            + LimitRoutes(database: database).routes
     }
 
     /// What their descriptions refer to.

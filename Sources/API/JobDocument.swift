@@ -31,7 +31,7 @@ enum JobDocument {
             jobs.created_at, jobs.scheduled_for, jobs.started_at, jobs.completed_at, jobs.failed_at, jobs.next_retry_at,
             jobs.retry_delay_seconds, jobs.worker_id, jobs.worker_heartbeat_at, jobs.created_by, jobs.timeout_seconds,
             jobs.unique_key, jobs.workflow_id, jobs.schedule_id, jobs.replay_of, jobs.snoozed_since,
-            jobs.worker_deaths, jobs.inserted_by
+            jobs.worker_deaths, jobs.inserted_by, jobs.workflow_step, jobs.dependents, jobs.blockers, jobs.cancelled_for
             """
     }
 
@@ -66,13 +66,18 @@ enum JobDocument {
                     "created_at", "scheduled_for", "started_at", "completed_at", "failed_at", "next_retry_at",
                     "worker_heartbeat_at", "snoozed_since",
                 ].map { .init($0, Schema(.moment).orNull, isRequired: true) }
-                + ["created_by", "workflow_id", "schedule_id", "replay_of"].map {
+                + ["created_by", "workflow_id", "schedule_id", "replay_of", "cancelled_for"].map {
                     .init($0, Schema(.uuid).orNull, isRequired: true)
                 }
-                + ["retry_delay_seconds", "timeout_seconds"].map { .init($0, whole.orNull, isRequired: true) }
-                + ["worker_id", "unique_key", "inserted_by"].map { .init($0, prose.orNull, isRequired: true) }
+                + ["retry_delay_seconds", "timeout_seconds", "blockers"].map {
+                    .init($0, whole.orNull, isRequired: true)
+                }
+                + ["worker_id", "unique_key", "inserted_by", "workflow_step"].map {
+                    .init($0, prose.orNull, isRequired: true)
+                }
                 + [
                     .init("worker_deaths", whole, isRequired: true),
+                    .init("dependents", Schema(.boolean, note: "Other jobs wait for it, or did."), isRequired: true),
                     .init(
                         "duplicate", Schema(.boolean, note: "Another job with the same unique key is active: this one.")
                     ),

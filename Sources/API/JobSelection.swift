@@ -18,6 +18,7 @@ enum JobSelection {
         Parameter(
             "q", Schema(.text(1...200, isOneLine: true)),
             "Part of the error message, or the start of the id; upper and lower case are the same."),
+        Parameter("error_group", .errorGroup, "Failed or set-aside jobs with errors of this group."),
     ]
 
     /// The same for a body.
@@ -43,6 +44,7 @@ enum JobSelection {
         filter.since = try request.text("since").flatMap { Timestamp(text: $0) }
         filter.until = try request.text("until").flatMap { Timestamp(text: $0) }
         filter.search = try request.text("q")
+        filter.errorGroup = try request.text("error_group")
         return filter
     }
 
@@ -62,6 +64,7 @@ enum JobSelection {
         filter.since = document["since"]?.string.flatMap { Timestamp(text: $0) }
         filter.until = document["until"]?.string.flatMap { Timestamp(text: $0) }
         filter.search = document["q"]?.string
+        filter.errorGroup = document["error_group"]?.string
         return filter
     }
 }

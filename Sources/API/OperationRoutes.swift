@@ -48,7 +48,13 @@ struct OperationRoutes: Sendable {
                             .init(
                                 "max_running",
                                 Schema(.whole(0...100_000), note: "Most of its jobs at once; null: no limit.").orNull),
-                            .init("weight", Schema(.whole(1...1000))),
+                            .init("weight", Schema(.whole(1...1000), note: "Its share beside other queues'.")),
+                            .init(
+                                "ageing_seconds",
+                                Schema(
+                                    .whole(1...31_536_000),
+                                    note: "So long a wait is worth a step of priority; null: never."
+                                ).orNull),
                             .init("fair", Schema(.boolean, note: "Workspaces take turns.")),
                             .init("dead_letter", Schema(.boolean, note: "What used up its attempts is set aside.")),
                             .reason,
@@ -94,6 +100,9 @@ struct OperationRoutes: Sendable {
                 .init("paused_at", Schema(.moment).orNull, isRequired: true),
                 .init("paused_by", JobDocument.prose.orNull, isRequired: true),
                 .init("max_running", JobDocument.whole.orNull, isRequired: true),
+                .init("weight", JobDocument.whole, isRequired: true),
+                .init("ageing_seconds", Schema(.number).orNull, isRequired: true),
+                .init("fair", Schema(.boolean), isRequired: true),
             ], isOpen: true))
 
     private func workers(_ request: APIRequest) async throws -> Response {
@@ -129,7 +138,10 @@ struct OperationRoutes: Sendable {
             "name": .string(queue.name), "depth": whole(queue.depth), "due": whole(queue.due),
             "processing": whole(queue.processing), "oldest_due_at": moment(queue.oldestDueAt),
             "paused_at": moment(queue.pausedAt), "paused_by": queue.pausedBy.map { .string($0) } ?? .null,
-            "max_running": whole(queue.maxRunning),
+            "max_running": whole(queue.maxRunning), "weight": whole(queue.weight),
+            "ageing_seconds": queue.ageing.map {
+                .number($0.seconds == $0.seconds.rounded() ? String(Int($0.seconds)) : String($0.seconds))
+            } ?? .null, "fair": .bool(queue.isFair),
         ]
     }
 
@@ -159,24 +171,20 @@ struct OperationRoutes: Sendable {
     private func set(_ request: APIRequest) async throws -> Response {
         let name = request.parameters["name"] ?? ""
         guard let document = request.document else { throw APIError.invalidParameter("the body", "is missing") }
-        let changes = JSONText(document.text)
+        var rules = QueueRules()
+        if let value = document["max_running"] { rules.maxRunning = .some(value.whole) }
+        if let value = document["ageing_seconds"] { rules.ageing = .some(value.whole.map { .seconds($0) }) }
+        rules.weight = document["weight"]?.whole
+        rules.isFair = document["fair"].flatMap(Self.flag)
+        rules.deadLetter = document["dead_letter"].flatMap(Self.flag)
+        let wanted = rules
         return try await database.change(request, of: "queue.set") { connection in
-            try connection.execute(
-                """
-                /* jobworker:api.queues.set */
-                INSERT INTO public.job_queues AS queue (name, max_running, weight, fair, dead_letter)
-                SELECT \(name), (changes ->> 'max_running')::int, coalesce((changes ->> 'weight')::int, 1),
-                       coalesce((changes ->> 'fair')::boolean, false),
-                       coalesce((changes ->> 'dead_letter')::boolean, false)
-                FROM (SELECT \(changes) AS changes) AS given
-                ON CONFLICT (name) DO UPDATE
-                SET max_running = CASE WHEN \(changes) ? 'max_running' THEN excluded.max_running ELSE queue.max_running END,
-                    weight = CASE WHEN \(changes) ->> 'weight' IS NOT NULL THEN excluded.weight ELSE queue.weight END,
-                    fair = CASE WHEN \(changes) ->> 'fair' IS NOT NULL THEN excluded.fair ELSE queue.fair END,
-                    dead_letter = CASE WHEN \(changes) ->> 'dead_letter' IS NOT NULL THEN excluded.dead_letter
-                                       ELSE queue.dead_letter END
-                """)
+            try JobStore.setRules(wanted, queue: name, connection)
             return try Self.answer(name, connection)
         }
+    }
+
+    private static func flag(_ node: JSONNode) -> Bool? {
+        if case .bool(let flag) = node { flag } else { nil }
     }
 }

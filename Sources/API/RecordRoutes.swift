@@ -18,8 +18,8 @@ struct RecordRoutes: Sendable {
                 .get, "/api/dead-letter", access: .members,
                 "Lists failed jobs and those set aside, the latest failure first.",
                 parameters: [
-                    workspace, Parameter("job_type", .jobType, "Of one of these types.", isList: true), .limit,
-                    .jobCursor,
+                    workspace, Parameter("job_type", .jobType, "Of one of these types.", isList: true),
+                    Parameter("group", .errorGroup, "With errors of this group."), .limit, .jobCursor,
                 ],
                 answers: [
                     Answer(
@@ -34,7 +34,10 @@ struct RecordRoutes: Sendable {
             Route(
                 .get, "/api/dead-letter/groups", access: .members,
                 "Groups failed jobs and those set aside by type and error.",
-                details: "Numbers, ids and what stands in quotes count as the same in an error.",
+                details: """
+                    Numbers, ids, hosts and what stands in quotes count as the same in an error. `error` is `pattern`, \
+                    under an earlier name.
+                    """,
                 parameters: [workspace],
                 answers: [
                     Answer(
@@ -99,8 +102,15 @@ struct RecordRoutes: Sendable {
     private static let group = Schema(
         .object(
             [
+                .init(
+                    "id",
+                    Schema(.text(12...12, isOneLine: true), note: "For `group`; null for what failed in earlier times.")
+                        .orNull,
+                    isRequired: true),
                 .init("job_type", JobDocument.word, isRequired: true),
+                .init("pattern", JobDocument.prose, isRequired: true),
                 .init("error", JobDocument.prose.orNull, isRequired: true),
+                .init("dead_letters", JobDocument.whole, isRequired: true),
                 .init("count", JobDocument.whole, isRequired: true),
                 .init("workspaces", JobDocument.whole, isRequired: true),
                 .init("first_failed_at", Schema(.moment).orNull, isRequired: true),
@@ -135,6 +145,7 @@ struct RecordRoutes: Sendable {
         let limit = try request.number("limit", in: 1...200) ?? 20
         let workspaceID = try request.uuid("workspace_id")
         let types = try request.list("job_type")
+        let group = try request.text("group")
         let cursor = try request.text("cursor").flatMap { JobCursor(text: $0) }
         let place: Fragment =
             cursor.map {
@@ -148,7 +159,8 @@ struct RecordRoutes: Sendable {
                 FROM (SELECT \(sql: JobDocument.columns(valueBytesMax: JobDocument.listedBytesMax))
                       FROM public.jobs
                       WHERE \(Self.isDead) AND (\(workspaceID) IS NULL OR jobs.workspace_id = \(workspaceID))
-                        AND (\(types.isEmpty) OR jobs.job_type = ANY (\(types))) AND \(place)
+                        AND (\(types.isEmpty) OR jobs.job_type = ANY (\(types)))
+                        AND (\(group) IS NULL OR jobs.error_group = \(group)) AND \(place)
                       ORDER BY coalesce(jobs.failed_at, '-infinity') DESC, jobs.id DESC LIMIT \(limit + 1)) AS shown
                 ORDER BY coalesce(shown.failed_at, '-infinity') DESC, shown.id DESC
                 """)
@@ -167,21 +179,15 @@ struct RecordRoutes: Sendable {
     private func groups(_ request: APIRequest) async throws -> Response {
         let workspaceID = try request.uuid("workspace_id")
         return try await database.read(request) { connection in
+            var filter = JobFilter()
+            filter.workspaceID = workspaceID
+            filter.statuses = [.failed, .deadLetter]
             let rows = try connection.execute(
                 """
                 /* jobworker:api.dead_letter.groups */
-                SELECT row_to_json(counted)::text AS row
-                FROM (SELECT job_type, error, count(*) AS count, count(DISTINCT workspace_id) AS workspaces,
-                             min(failed_at) AS first_failed_at, max(failed_at) AS last_failed_at,
-                             (array_agg(id ORDER BY failed_at DESC NULLS LAST))[1] AS example_id
-                      FROM (SELECT id, workspace_id, job_type, failed_at,
-                                   regexp_replace(regexp_replace(left(error_message, 500),
-                                       '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|"[^"]*"|''[^'']*''', '…', 'g'),
-                                       '[0-9]+', '#', 'g') AS error
-                            FROM public.jobs
-                            WHERE \(Self.isDead) AND (\(workspaceID) IS NULL OR jobs.workspace_id = \(workspaceID))
-                           ) AS dead
-                      GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT 200) AS counted
+                SELECT (to_jsonb(counted) || jsonb_build_object('error', counted.pattern))::text AS row
+                FROM (\(JobStore.errorGroups(filter, limit: 200))) AS counted
+                ORDER BY counted.count DESC, counted.job_type, counted.pattern
                 """)
             return Reply(#"{"groups":[\#(try rows.json().joined(separator: ","))]}"#).response
         }
@@ -265,4 +271,9 @@ struct RecordRoutes: Sendable {
             return Reply(#"{"entries":[\#(texts.joined(separator: ","))],"next_cursor":\#(next)}"#).response
         }
     }
+}
+
+extension Schema {
+    /// As `/api/dead-letter/groups` gives it.
+    static let errorGroup = Schema(.text(12...12, isOneLine: true))
 }

@@ -1,4 +1,4 @@
-import FoundationEssentials
+package import FoundationEssentials
 package import JobWorker
 import Postgres
 
@@ -41,6 +41,20 @@ package struct Enqueuing {
             try await Task.sleep(for: .milliseconds(500))
         }
         return try await store.enqueue(jobs, by: requester)
+    }
+
+    /// Adds one that waits for others.
+    /// - Throws: `WorkflowRefusal`, also where one of those isn't there; `PostgresError`.
+    package func add(_ job: NewJob, behind parents: [UUID], after delay: Duration?) async throws -> EnqueuedJob {
+        var due = job.scheduledFor
+        if let delay { due = try await store.now().advanced(by: delay) }
+        let linked = LinkedJob(
+            type: job.type, payload: job.payload, after: parents.map(\.text), queue: job.queue, priority: job.priority,
+            scheduledFor: due, maxAttempts: job.maxAttempts, timeout: job.timeout, uniqueKey: job.uniqueKey)
+        guard let id = try await store.add([linked], in: job.workspaceID, by: requester).first else {
+            throw Complaint(.failed, "the database added no job")
+        }
+        return EnqueuedJob(id: id, isDuplicate: false)
     }
 
     /// Adds the jobs of a file in batches.

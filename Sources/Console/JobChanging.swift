@@ -113,7 +113,11 @@ package struct JobChanging {
             let sample = try await source.jobs(filter, after: nil, limit: Self.sampleSize).jobs
             return printer.show(ForeseenView(sample, count: count, verb: action.verb, isDryRun: true))
         }
-        if consent == .asked, count > 0 { try await confirm(count, filter) }
+        if consent == .asked, count > 0 {
+            let sample = try await source.jobs(filter, after: nil, limit: Self.sampleSize).jobs
+            let view = ForeseenView(sample, count: count, verb: action.verb, isDryRun: false)
+            try Self.confirm(count, filter, view, verb: action.verb)
+        }
         let display = BulkDisplay(total: count, word: action.done)
         let report = try await BulkChange(source).run(filter, progress: display.show) { job in
             _ = try await source.change(job.id, action)
@@ -122,17 +126,17 @@ package struct JobChanging {
         printer.show(BulkView(report, word: action.done))
     }
 
-    private func confirm(_ count: Int, _ filter: JobFilter) async throws {
+    /// Asks the person at the terminal.
+    /// - Throws: `Complaint` where there is nobody, or the answer isn't yes.
+    static func confirm(_ count: Int, _ filter: JobFilter, _ view: ForeseenView, verb: String) throws {
         let statuses = filter.statuses.map(\.rawValue).joined(separator: ", ")
         let what = "\(count) job\(count == 1 ? "" : "s") (\(statuses))"
         guard SecretPrompt.isPossible else {
             throw Complaint(
                 .usage,
-                "\(what) match\(count == 1 ? "es" : ""); nobody can be asked here, so say --yes to \(action.verb) them",
+                "\(what) match\(count == 1 ? "es" : ""); nobody can be asked here, so say --yes to \(verb) them",
                 advice: "--dry-run shows what would be done.")
         }
-        let sample = try await source.jobs(filter, after: nil, limit: Self.sampleSize).jobs
-        let view = ForeseenView(sample, count: count, verb: action.verb, isDryRun: false)
         Output.error.write(view.text(for: .of(.error)))
         let answer = count < Self.manyMin ? "yes" : String(count)
         Output.error.write(

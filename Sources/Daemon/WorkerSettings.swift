@@ -28,6 +28,12 @@ extension WorkerConfiguration {
         pollInterval = configuration[Catalog.pollInterval]
         jobTimeout = configuration[Catalog.jobTimeout]
         shutdownTimeout = configuration[Catalog.shutdownTimeout]
+        webhooksReachPrivate = configuration[Catalog.webhookAllowPrivate]
+        webhookFailuresMax = configuration[Catalog.webhookFailuresMax]
+        webhookKeep = configuration[Catalog.webhookKeep]
+        retentionDays = Dictionary(
+            uniqueKeysWithValues: configuration[Catalog.retention].byStatus.map { ($0.status, $0.days) })
+        archives = configuration[Catalog.retentionArchive]
         retry = RetryPolicy(
             delayBase: configuration[Catalog.retryDelayBase], delayMax: configuration[Catalog.retryDelayMax],
             jitter: configuration[Catalog.retryJitter])

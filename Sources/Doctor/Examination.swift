@@ -89,9 +89,13 @@ public struct Examination: Sendable {
             let census = try await store.census()
             return WorkCheck.findings(census.odd) + RetentionCheck.findings(census, configuration[Catalog.retention])
         }
+        findings += await attempt("limits") {
+            RulesCheck.findings(try await store.queues(), try await store.limits())
+        }
         findings += await attempt("enrichment") {
             [EnrichmentCheck.finding(try await ColumnCheck(pool: store.pool).missing())]
         }
+        findings += await attempt("webhooks") { WebhookCheck.findings(try await store.webhookSurvey()) }
         findings += await attempt("keys") {
             let vault = try configuration.keyVault()
             let survey = try await KeyRotation(pool: store.pool, vault: vault).survey()

@@ -102,6 +102,7 @@ extension Account {
         let obstacles = obstacles
         var reasons = obstacles.map(\.reason)
         if let ahead = jobsAhead { reasons.append(ahead) }
+        reasons += progressInLine
         if let suspect { reasons.append(suspect) }
         if let failure = lastFailure { reasons.append(failure) }
         if obstacles.isEmpty {
@@ -119,12 +120,14 @@ extension Account {
             state: .waiting, summary: "Due since \(moment(due)), but \(first.clause).", reasons: reasons,
             next: Next(
                 what: first.what, text: first.next,
-                at: first.reason.code == .earlierRun ? facts.staleAt : nil))
+                at: first.reason.code == .earlierRun
+                    ? facts.staleAt
+                    : first.reason.code == .rateLimit ? exhaustedLimit?.at : nil))
     }
 
     /// The one that has to go first at the start.
     private var obstacles: [Obstacle] {
-        [earlierRun, pause, service, limit, slots].compactMap(\.self)
+        [earlierRun, pause, service, limit, limitOnIt, slots].compactMap(\.self)
     }
 
     private var earlierRun: Obstacle? {
@@ -198,18 +201,28 @@ extension Account {
         guard let limit = facts.limit, limit.isReached else { return nil }
         var details: [Detail] = [.init("queue", facts.queue)]
         if let most = limit.most { details.append(.init("max_running", most)) }
+        if !limit.holders.isEmpty { details.append(.init("held_by", limit.holders.joined(separator: " "))) }
         let name = "The queue '\(quoted(facts.queue))'"
         let text =
             switch limit.most {
             case 0: "\(name) is set to run no job."
             case let most?:
                 "\(name) runs at most \(count(most, "job", "jobs")) at once over all workers, and that many run."
+                    + held(limit.holders)
             case nil: "\(name) runs as many jobs as it may at once over all workers."
             }
         return Obstacle(
             reason: Reason(code: .queueLimit, text: text, details: details),
             clause: limit.most == 0 ? "its queue is set to run none" : "as many jobs of its queue run as may at once",
             what: .start, next: "It starts when running jobs of the queue end and it is its turn.")
+    }
+
+    private func held(_ holders: [String]) -> String {
+        holders.isEmpty ? "" : " The longest: \(holders.map(quoted).joined(separator: ", "))."
+    }
+
+    private var limitOnIt: Obstacle? {
+        exhaustedLimit.map { Obstacle(reason: $0.reason, clause: $0.clause, what: .start, next: $0.next) }
     }
 
     private var slots: Obstacle? {

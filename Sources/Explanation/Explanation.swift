@@ -37,6 +37,9 @@ package struct Explanation: Sendable, Equatable {
         // Due, and yet not started.
         case queuePaused = "queue_paused"
         case queueLimit = "queue_limit"
+        case jobLimit = "job_limit"
+        case rateLimit = "rate_limit"
+        case turns, ageing
         case noWorker = "no_worker"
         case typeUnserved = "type_unserved"
         case queueUnserved = "queue_unserved"

@@ -41,6 +41,7 @@ package struct FactReader: Sendable {
             try connection.execute("/* jobworker:why.resume */ SELECT set_config('role', 'none', true)")
         }
         try readSurroundings(&facts, connection)
+        if facts.known == .pending { try readRules(&facts, connection) }
         if facts.known == .pending, facts.isDue { facts.ahead = try ahead(of: facts, connection) }
         if audience == .members { facts.leaveOutOthers() }
         return facts
@@ -234,6 +235,9 @@ extension JobFacts {
     fileprivate mutating func leaveOutOthers() {
         pause?.by = nil
         limit?.most = nil
+        limit?.holders = []
+        exhausted = exhausted.map { ExhaustedLimit(name: nil, nextAt: $0.nextAt) }
+        rules.sharers = rules.sharers.map { _ in 1 }
         holder = nil
         workerID = nil
         insertedBy = insertedBy == "authenticated" ? insertedBy : nil

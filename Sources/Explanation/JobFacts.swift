@@ -50,6 +50,9 @@ package struct JobFacts: Sendable, Equatable {
     // What is around it.
     package var pause: Pause?
     package var limit: Limit?
+    package var rules = Rules()
+    /// Limits that hold it back now.
+    package var exhausted: [ExhaustedLimit] = []
     package var workers = Workers()
     package var ahead = Ahead()
     /// The process that is named in the row.
@@ -75,6 +78,8 @@ package struct JobFacts: Sendable, Equatable {
         /// `nil` where it isn't for the reader to know.
         package var most: Int?
         package var isReached: Bool
+        /// Ids of jobs that run in it, the oldest first; a few.
+        package var holders: [String] = []
     }
 
     /// The live workers. For members no number is more than 1.

@@ -105,6 +105,10 @@ public enum Catalog {
         "WORKER_RETENTION_DAYS", fallback: RetentionDays(), .retention, reload: .live,
         help: "Days after which finished jobs are deleted, by status; 0, and a status not named, keeps them.")
 
+    public static let retentionArchive: Setting<Bool> = .init(
+        "WORKER_RETENTION_ARCHIVE", fallback: false, .boolean, reload: .live,
+        help: "Keeps what WORKER_RETENTION_DAYS deletes in jobs_archive, a table with a part for each month.")
+
     public static let jobLogs: Setting<JobLogLevelName> = .init(
         "WORKER_JOB_LOGS", fallback: .info, .choice(synonyms: ["warning": .warn]), reload: .live,
         help: "Lowest level of the rows about a job's course that are written to job_logs.")
@@ -139,6 +143,17 @@ public enum Catalog {
     public static let webhookAllowPrivate: Setting<Bool> = .init(
         "WORKER_WEBHOOK_ALLOW_PRIVATE", fallback: false, .boolean, reload: .live,
         help: "Lets webhooks reach private and loopback addresses.")
+
+    public static let webhookFailuresMax: Setting<Int> = .init(
+        "WORKER_WEBHOOK_FAILURES_MAX", fallback: 100, .whole(1...1_000_000), reload: .live,
+        help: """
+            So many failed tries of a webhook's endpoint, one after the other, disable it. 100 take about a day, as the \
+            pauses between them grow to 15 minutes.
+            """)
+
+    public static let webhookKeep: Setting<Duration> = .init(
+        "WORKER_WEBHOOK_KEEP_DAYS", fallback: .seconds(30 * 86_400), .days(1...3650), reload: .live,
+        help: "Days for which deliveries of webhooks are kept once they are settled.")
 
     // MARK: Enrichment
 
@@ -206,13 +221,14 @@ public enum Catalog {
             title: "Failing, and what remains",
             settings: [
                 AnySetting(retryDelayBase), AnySetting(retryDelayMax), AnySetting(retryJitter),
-                AnySetting(retention), AnySetting(jobLogs),
+                AnySetting(retention), AnySetting(retentionArchive), AnySetting(jobLogs),
             ]),
         Section(
             title: "HTTP",
             settings: [
                 AnySetting(socket), AnySetting(httpListen), AnySetting(secretToken),
                 AnySetting(supabaseJWTSecret), AnySetting(supabaseJWKSFile), AnySetting(webhookAllowPrivate),
+                AnySetting(webhookFailuresMax), AnySetting(webhookKeep),
             ]),
         Section(
             title: "Enrichment",

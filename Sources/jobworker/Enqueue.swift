@@ -1,5 +1,6 @@
 import ArgumentParser
 import Console
+import FoundationEssentials
 import JobWorker
 import Postgres
 
@@ -62,6 +63,12 @@ struct Enqueue: AsyncParsableCommand {
     var uniqueKey: String?
 
     @Option(
+        help: ArgumentHelp(
+            "Start only once this job has completed; may be given several times. Cancelled if that one doesn't.",
+            valueName: "job"))
+    var after: [UUID] = []
+
+    @Option(
         help: ArgumentHelp("Add a job for each line of a file, or of standard input (-).", valueName: "file"),
         completion: .file())
     var batch: String?
@@ -74,6 +81,7 @@ struct Enqueue: AsyncParsableCommand {
     func validate() throws {
         if at != nil && delay != nil { throw ValidationError("--at and --in exclude each other.") }
         if wait && batch != nil { throw ValidationError("--wait is for a single job.") }
+        if !after.isEmpty && batch != nil { throw ValidationError("--after is for a single job.") }
         if type == nil && batch == nil { throw ValidationError("Name the job type, or a file with --batch.") }
         if batch == "-" && payload == "-" { throw ValidationError("Standard input can't be both, jobs and payload.") }
     }
@@ -104,8 +112,11 @@ struct Enqueue: AsyncParsableCommand {
     @MainActor private func add(_ job: NewJob) async throws {
         let session = try common.session()
         let printer = common.printer
-        guard let enqueued = try await Enqueuing(session.store, by: session.requester).add([job], after: delay).first
-        else { return }
+        let enqueuing = Enqueuing(session.store, by: session.requester)
+        let added =
+            after.isEmpty
+            ? try await enqueuing.add([job], after: delay) : [try await enqueuing.add(job, behind: after, after: delay)]
+        guard let enqueued = added.first else { return }
         if enqueued.isDuplicate { printer.remark("A job with this unique key is there already.") }
         guard wait else { return printer.show(EnqueuedView(enqueued)) }
         if !common.json { printer.show(EnqueuedView(enqueued)) }

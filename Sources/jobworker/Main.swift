@@ -20,8 +20,8 @@ struct Main: AsyncParsableCommand {
             CommandGroup(
                 name: "Jobs",
                 subcommands: [
-                    Enqueue.self, Jobs.self, Why.self, Schedules.self, Stats.self, Queues.self, Workers.self,
-                    Audit.self,
+                    Enqueue.self, Jobs.self, DeadLetters.self, Operations.self, Why.self, Schedules.self,
+                    Workflows.self, Webhooks.self, Stats.self, Queues.self, Limits.self, Workers.self, Audit.self,
                 ]),
             CommandGroup(
                 name: "Set-up",

@@ -268,6 +268,10 @@ extension JSONNode {
         job.snoozedSince = moment("snoozed_since")
         job.workerDeaths = try whole("worker_deaths")
         job.insertedBy = self["inserted_by"]?.string
+        job.workflowStep = self["workflow_step"]?.string
+        job.hasDependents = self["dependents"] == true
+        job.blockers = self["blockers"]?.whole
+        job.cancelledFor = uuid("cancelled_for")
         return job
     }
 
@@ -281,7 +285,9 @@ extension JSONNode {
         QueueStatus(
             name: try text("name"), depth: try whole("depth"), due: try whole("due"),
             oldestDueAt: moment("oldest_due_at"), processing: try whole("processing"), pausedAt: moment("paused_at"),
-            pausedBy: self["paused_by"]?.string, maxRunning: self["max_running"]?.whole, asOf: asOf)
+            pausedBy: self["paused_by"]?.string, maxRunning: self["max_running"]?.whole,
+            weight: self["weight"]?.whole ?? 1,
+            ageing: self["ageing_seconds"]?.whole.map { .seconds($0) }, isFair: self["fair"] == .bool(true), asOf: asOf)
     }
 
     func workerStatus(asOf: Timestamp) throws -> WorkerStatus {

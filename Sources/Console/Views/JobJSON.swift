@@ -35,7 +35,11 @@ extension JobRecord {
             ("schedule_id", JSON(scheduleID?.text)), ("replay_of", JSON(replayOf?.text)),
             ("lease_token", JSON(leaseToken.map { Int($0) })), ("lease_open", .bool(leaseOpen)),
             ("snoozed_since", JSON(snoozedSince)), ("worker_deaths", .integer(workerDeaths)),
-            ("inserted_by", JSON(insertedBy)),
+            ("inserted_by", JSON(insertedBy)), ("workflow_step", JSON(workflowStep)),
+            ("dependents", .bool(hasDependents)), ("blockers", JSON(blockers)),
+            ("cancelled_for", JSON(cancelledFor?.text)), ("error_pattern", JSON(errorPattern)),
+            ("error_group", JSON(errorGroup)), ("takes_turns", takesTurns.map { .bool($0) } ?? .null),
+            ("leaves_place", leavesPlace.map { .bool($0) } ?? .null),
         ]
         return .object(members)
     }

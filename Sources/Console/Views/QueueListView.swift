@@ -30,9 +30,13 @@ package struct QueueListView: View {
     }
 
     private func note(_ queue: QueueStatus) -> Table.Cell {
-        guard let pausedAt = queue.pausedAt else { return "" }
+        var rules: [String] = []
+        if queue.weight != 1 { rules.append("weight \(queue.weight)") }
+        if queue.isFair { rules.append("fair") }
+        if let ageing = queue.ageing { rules.append("a step each \(ageing.words)") }
+        guard let pausedAt = queue.pausedAt else { return .init(rules.joined(separator: ", ")) }
         let by = queue.pausedBy.map { " by \($0)" } ?? ""
-        return .init("paused \(pausedAt.ago(queue.asOf))\(by)", .caution)
+        return .init((["paused \(pausedAt.ago(queue.asOf))\(by)"] + rules).joined(separator: ", "), .caution)
     }
 }
 
@@ -41,7 +45,9 @@ extension QueueStatus {
         .object([
             ("name", .string(name)), ("depth", .integer(depth)), ("due", .integer(due)),
             ("oldest_due_at", JSON(oldestDueAt)), ("processing", .integer(processing)),
-            ("max_running", JSON(maxRunning)), ("paused_at", JSON(pausedAt)), ("paused_by", JSON(pausedBy)),
+            ("max_running", JSON(maxRunning)), ("weight", .integer(weight)),
+            ("ageing_seconds", ageing.map { .double($0.seconds) } ?? .null), ("fair", .bool(isFair)),
+            ("paused_at", JSON(pausedAt)), ("paused_by", JSON(pausedBy)),
         ])
     }
 }

@@ -121,6 +121,10 @@ extension LogMessage {
     public static let scheduleMissed = LogMessage(
         "5589cbc93cc47944164042c6226f13b2", .warning,
         "ticks of a schedule were missed and are not made up for")
+    /// Told once; it is tried again every minute.
+    public static let scheduleUnreadable = LogMessage(
+        "98293bdd2e7d40cc8fc93ed59f40ea80", .warning,
+        "this machine can't tell a schedule's times")
     /// Of the folder WORKER_SCHEDULES, at the start and at a reload.
     public static let schedulesApplied = LogMessage(
         "55a15e60d28ec3ff0ce89854e047c32d", .notice,
@@ -137,6 +141,26 @@ extension LogMessage {
     public static let handlerFileRefused = LogMessage(
         "27c63d58d5d148a2994cd30394f5635f", .error,
         "a file of handlers was refused: what it said before stays in force", isAlwaysWritten: true)
+
+    // MARK: Webhooks
+
+    /// No further try follows.
+    public static let webhookFailed = LogMessage(
+        "30c3e16d415d472a8b39e0646db9aa80", .warning,
+        "a webhook was never heard: its delivery is given up")
+    public static let webhookDisabled = LogMessage(
+        "d2ccc9cfed5a4f739048477de23cf342", .warning,
+        "a webhook's endpoint was disabled", isAlwaysWritten: true)
+
+    // MARK: Upkeep
+
+    /// At the end of a walk that took some.
+    public static let jobsRetired = LogMessage(
+        "20fd2f27b4bd48d0bf14e528ced5547c", .info,
+        "finished jobs went, as they were old enough")
+    public static let upkeepFailed = LogMessage(
+        "66a7afbf291b4f5f9e19385dd6480b4c", .error,
+        "the database refused a step of upkeep")
 
     // MARK: Database
 
@@ -191,8 +215,9 @@ extension LogMessage {
         settingsReloaded, settingsRefused, settingsNeedRestart, runtimeDirectoryMissing, instanceLockMissing,
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
-        scheduleFailed, scheduleSkipped, scheduleMissed, schedulesApplied, scheduleFileRefused, handlersLoaded,
-        handlerFileRefused, databaseUnreached,
+        scheduleFailed, scheduleSkipped, scheduleMissed, scheduleUnreadable, schedulesApplied, scheduleFileRefused,
+        handlersLoaded, handlerFileRefused,
+        webhookFailed, webhookDisabled, jobsRetired, upkeepFailed, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

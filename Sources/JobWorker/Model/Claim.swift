@@ -44,4 +44,6 @@ package struct ClaimedJob: Sendable {
     package let isSuspect: Bool
     /// Why it must not run at all, such as a payload over the limit; the attempt then fails for good.
     package let refusal: String?
+    /// It waited for other jobs, whose results its payload may ask for.
+    package var hasParents = false
 }

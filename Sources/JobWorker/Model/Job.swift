@@ -39,4 +39,12 @@ public struct Job: Sendable, Hashable {
         self.dueAt = dueAt
         self.startedAt = startedAt
     }
+
+    /// The same with another payload.
+    init(_ job: Job, payload: JSONText) {
+        self.init(
+            id: job.id, workspaceID: job.workspaceID, type: job.type, queue: job.queue, payload: payload,
+            priority: job.priority, attempt: job.attempt, maxAttempts: job.maxAttempts, timeout: job.timeout,
+            createdAt: job.createdAt, dueAt: job.dueAt, startedAt: job.startedAt)
+    }
 }

@@ -43,4 +43,9 @@ public struct EnqueuedJob: Sendable, Hashable {
     /// The job's id, or that of the active job with the same unique key.
     public let id: UUID
     public let isDuplicate: Bool
+
+    package init(id: UUID, isDuplicate: Bool) {
+        self.id = id
+        self.isDuplicate = isDuplicate
+    }
 }

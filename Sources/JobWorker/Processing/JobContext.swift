@@ -1,3 +1,4 @@
+public import FoundationEssentials
 public import Logging
 
 /// What an attempt can do besides its work: tell progress, write log rows, know its deadline.
@@ -40,12 +41,32 @@ public struct JobContext: Sendable {
     ) async throws {
         try await reporter.log(JobLogEntry(level: level, message: message, metadata: metadata))
     }
+
+    /// Adds jobs, all or none: to this job's workflow, if it has one, and to its workspace. They have no more rights than
+    /// this job, and may wait for it by its id.
+    ///
+    /// An attempt that is repeated adds them again; a `uniqueKey` prevents that.
+    /// - Returns: Their ids, in the order given.
+    /// - Throws: `CancellationError` when this attempt no longer owns the job, and then nothing was added;
+    ///   `JobFailure` where the database refuses what they are to be.
+    @discardableResult
+    public func enqueue(_ jobs: [LinkedJob]) async throws -> [UUID] {
+        try await reporter.enqueue(jobs)
+    }
 }
 
 /// Where an attempt's progress and log rows go: the database, or a test's record.
 public protocol JobReporter: Sendable {
     func report(_ progress: JobProgress) async throws
     func log(_ entry: JobLogEntry) async throws
+    /// - Returns: The ids, in the order given.
+    func enqueue(_ jobs: [LinkedJob]) async throws -> [UUID]
+}
+
+extension JobReporter {
+    public func enqueue(_ jobs: [LinkedJob]) async throws -> [UUID] {
+        throw JobFailure.permanent("Jobs can't be added from here")
+    }
 }
 
 /// How far an attempt has come.

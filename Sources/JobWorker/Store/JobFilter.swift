@@ -19,6 +19,8 @@ package struct JobFilter: Sendable, Hashable {
     package var newerThan: Duration?
     /// Part of the error message, or the start of the id; upper and lower case are the same.
     package var search: String?
+    /// Failed or set aside, with errors of this group.
+    package var errorGroup: String?
 
     package init() {}
 
@@ -47,6 +49,7 @@ package struct JobFilter: Sendable, Hashable {
         if let until { conditions.append("jobs.created_at < \(until)") }
         if let olderThan { conditions.append("jobs.created_at < statement_timestamp() - \(olderThan)") }
         if let newerThan { conditions.append("jobs.created_at >= statement_timestamp() - \(newerThan)") }
+        if let errorGroup { conditions.append("jobs.error_group = \(errorGroup)") }
         if let search { conditions.append(Self.matches(search)) }
         return conditions.isEmpty ? "true" : Fragment.joined(conditions, separator: " AND ")
     }

@@ -63,9 +63,10 @@ extension JobStore {
 
     /// Tables of `public` that `jobworker migrate` makes or takes over.
     private static let ownTables = [
-        "jobs", "job_logs", "job_audit", "job_queues", "job_workers", "job_dependencies", "job_schedules",
+        "jobs", "job_logs", "job_audit", "job_queues", "job_limits", "job_workers", "job_dependencies", "job_workflows",
+        "job_schedules",
         "webhook_endpoints", "webhook_deliveries", "workspace_settings", "enrichment_cache", "rate_limits",
-        "dead_letter_queue",
+        "dead_letter_queue", "job_operations", "job_operation_items", "jobs_archive",
     ]
 
     /// Adds a job to a workspace, takes the part of a member of another one, and tries to reach it, and whatever else

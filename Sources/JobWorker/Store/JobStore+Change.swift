@@ -43,7 +43,7 @@ extension JobStore {
             "/* jobworker:jobs.delete */ SELECT \(sql: JobSummary.columns) FROM jobworker.delete_job(\(id)) AS jobs")
     }
 
-    private func change(_ id: UUID, by requester: Requester, _ statement: Statement) async throws -> JobSummary {
+    func change(_ id: UUID, by requester: Requester, _ statement: Statement) async throws -> JobSummary {
         do {
             return try await pool.transaction { connection in
                 try connection.execute(requester.statement)

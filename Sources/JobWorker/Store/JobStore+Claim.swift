@@ -15,7 +15,7 @@ package struct ClaimRequest: Sendable {
     }
 
     /// One priority of one queue, and how far its due jobs were seen already.
-    package struct Lane: Sendable {
+    package struct Lane: Sendable, Hashable {
         package let queue: String
         package let priority: Int
         /// Nothing that comes before it is looked at; `nil` for all.
@@ -75,11 +75,22 @@ package struct ClaimRequest: Sendable {
     }
 }
 
+/// Where jobs may be, and when there will be more.
+package struct LaneSurvey: Sendable, Hashable {
+    /// Those that hold pending jobs, due or not.
+    package var lanes: [ClaimRequest.Lane] = []
+    /// Queues that only the careful claim may take jobs from; `*` stands for all.
+    package var ruledQueues: Set<String> = []
+    /// When the next job of the lanes is due that isn't yet.
+    package var nextDue: Timestamp?
+    package let now: Timestamp
+}
+
 extension JobStore {
-    /// Takes due jobs: by priority, then by the time they became due, then by id.
+    /// Takes due jobs of queues that have no rules: by priority, then by the time they became due, then by id.
     ///
-    /// Relies on `jobs_due`. The rows are picked by `id = ANY(ARRAY(…))`: joined, a generic plan
-    /// would read the whole table.
+    /// For queues with rules see `claimCarefully`. Relies on `jobs_due`. The rows are picked by `id = ANY(ARRAY(…))`:
+    /// joined, a generic plan would read the whole table.
     /// - Returns: What is claimed, in the order in which it is to start. All of it must run.
     package func claim(_ request: ClaimRequest) async throws(PostgresError) -> [ClaimedJob] {
         guard request.limit > 0, !request.jobTypes.isEmpty, request.lanes?.isEmpty != true else { return [] }
@@ -92,29 +103,61 @@ extension JobStore {
         return try JobStore.claimedJobs(rows)
     }
 
-    /// Where there are pending jobs, due or not: one index probe for each queue and priority. Relies on `jobs_due`.
-    package func lanes(of queues: [ClaimRequest.QueueShare]) async throws(PostgresError) -> [ClaimRequest.Lane] {
+    /// Where there are pending jobs, due or not, and when the next one is due: two index probes for each queue and
+    /// priority. Relies on `jobs_due`.
+    package func lanes(of queues: [ClaimRequest.QueueShare]) async throws(PostgresError) -> LaneSurvey {
         let rows = try await pool.query(
             """
             /* jobworker:lanes */
             WITH RECURSIVE \(JobStore.everyLane(
                 named: queues.filter { $0.name != "*" }, others: queues.first { $0.name == "*" }?.free ?? 0))
-            SELECT queue, urgency FROM lanes
+            SELECT clock_timestamp() AS now, \(JobStore.laneColumns), \(JobStore.ruledQueues) AS ruled_queues,
+                   \(JobStore.nextDue) AS next_due
             """)
-        var lanes: [ClaimRequest.Lane] = []
-        for row in rows {
-            lanes.append(
-                ClaimRequest.Lane(queue: try row.decode("queue"), priority: try row.decode("urgency"), from: nil))
+        guard let row = rows.first else {
+            throw PostgresError(.malformed, operation: "jobworker:lanes", message: "the statement gave no row")
         }
-        return lanes
+        return LaneSurvey(
+            lanes: try JobStore.lanes(row), ruledQueues: Set(try row.decode("ruled_queues", as: [String].self)),
+            nextDue: JobStore.nextTime(row, "next_due"), now: try row.decode("now"))
     }
+
+    /// The table `lanes` as two columns.
+    static let laneColumns: Fragment = """
+        ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
+        ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities
+        """
+
+    static func lanes(_ row: Row) throws(PostgresError) -> [ClaimRequest.Lane] {
+        let (queues, priorities): ([String], [Int]) = (
+            try row.decode("lane_queues"), try row.decode("lane_priorities")
+        )
+        return zip(queues, priorities).map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) }
+    }
+
+    /// When the next job of `lanes` is due that isn't yet: the first that lies behind the due ones of each, one index probe.
+    /// Relies on `jobs_due`.
+    static let nextDue: Fragment = """
+        (SELECT min(upcoming.due_at) FROM lanes CROSS JOIN LATERAL (
+             SELECT greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+             FROM public.jobs
+             WHERE jobs.status = 'pending'
+               AND coalesce(jobs.job_queue, 'default') = lanes.queue
+               AND coalesce(jobs.priority, 0) = lanes.urgency
+               AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) > now()
+             \(inOrder)
+             LIMIT 1
+         ) AS upcoming)
+        """
+
+    /// Queues whose rules only the careful claim knows, as an array.
+    static let ruledQueues: Fragment = "ARRAY(SELECT name FROM jobworker.held_queues WHERE has_rules)"
 
     /// The tables `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need; `lanes` where it has to
     /// look for them.
     func claiming(_ request: ClaimRequest) -> Fragment {
         let named = request.queues.filter { $0.name != "*" }
         let others = request.queues.first { $0.name == "*" }?.free ?? 0
-        let logsStart = loggedLevels.contains("debug")
         let dueJobs =
             request.lanes?.count == 1
             ? JobStore.dueOfOneLane(request, named: named, others: others)
@@ -130,26 +173,35 @@ extension JobStore {
                 ORDER BY urgency DESC, due_at, id
                 LIMIT \(request.limit)
             ),
-            claimed AS (
-                UPDATE public.jobs
-                SET status = 'processing', attempts = coalesce(attempts, 0) + 1,
-                    worker_id = \(request.workerID), lease_token = nextval('jobworker.lease_tokens'),
-                    lease_open = true, started_at = clock_timestamp(), worker_heartbeat_at = clock_timestamp(),
-                    next_retry_at = NULL, progress = '{}', result = NULL, completed_at = NULL, failed_at = NULL
-                WHERE id = ANY (ARRAY(SELECT id FROM picked))
-                RETURNING id, workspace_id, job_type, coalesce(job_queue, 'default') AS queue,
-                    coalesce(priority, 0) AS priority, attempts, coalesce(max_attempts, 5) AS max_attempts,
-                    timeout_seconds, created_at, started_at, lease_token, payload::text AS text, worker_id\(JobStore.refusing(request))
-            ),
-            \(logsStart ? JobStore.startRows : "")
-            claimed_jobs AS (
-                SELECT claimed.id, workspace_id, job_type, queue, priority, attempts, max_attempts, timeout_seconds,
-                       created_at, started_at, lease_token, picked.due_at, picked.is_suspect,
-                       CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
-                       octet_length(text) AS payload_bytes, \(JobStore.isRefused(request)) AS is_refused
-                FROM claimed JOIN picked USING (id)
-            )
+            \(starting(request))
             """
+    }
+
+    /// The tables `claimed` and `claimed_jobs`, of what was `picked`.
+    /// - Parameter changes: What else is set in the rows; ends with a comma.
+    func starting(_ request: ClaimRequest, _ changes: Fragment = "") -> Fragment {
+        """
+        claimed AS (
+            UPDATE public.jobs
+            SET status = 'processing', attempts = coalesce(attempts, 0) + 1, \(changes)
+                worker_id = \(request.workerID), lease_token = nextval('jobworker.lease_tokens'),
+                lease_open = true, started_at = clock_timestamp(), worker_heartbeat_at = clock_timestamp(),
+                next_retry_at = NULL, progress = '{}', result = NULL, completed_at = NULL, failed_at = NULL
+            WHERE id = ANY (ARRAY(SELECT id FROM picked))
+            RETURNING id, workspace_id, job_type, coalesce(job_queue, 'default') AS queue,
+                coalesce(priority, 0) AS priority, attempts, coalesce(max_attempts, 5) AS max_attempts,
+                timeout_seconds, created_at, started_at, lease_token, payload::text AS text, worker_id,
+                blockers IS NOT NULL AS has_parents\(JobStore.refusing(request))
+        ),
+        \(loggedLevels.contains("debug") ? JobStore.startRows : "")
+        claimed_jobs AS (
+            SELECT claimed.id, claimed.workspace_id, claimed.job_type, claimed.queue, priority, attempts, max_attempts,
+                   timeout_seconds, created_at, started_at, lease_token, picked.due_at, picked.is_suspect, has_parents,
+                   CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
+                   octet_length(text) AS payload_bytes, \(JobStore.isRefused(request)) AS is_refused
+            FROM claimed JOIN picked USING (id)
+        )
+        """
     }
 
     /// Whether a job of a type for operators came from a member; asked only where there are such types.
@@ -178,8 +230,8 @@ extension JobStore {
                        greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
                 FROM public.jobs
                 \(eligible(request, queue: "\(lane.queue)", urgency: "\(lane.priority)", from: "(\(from.due), \(from.id))"))
-                  AND NOT EXISTS (SELECT FROM public.job_queues
-                                  WHERE job_queues.name = \(lane.queue) AND job_queues.paused_at IS NOT NULL)
+                  AND NOT EXISTS (SELECT FROM jobworker.held_queues
+                                  WHERE held_queues.name = \(lane.queue) OR held_queues.name = '*')
                 \(inOrder)
                 LIMIT \(free)
                 FOR UPDATE OF jobs SKIP LOCKED
@@ -198,8 +250,8 @@ extension JobStore {
             wanted AS (
                 SELECT shares.name, shares.is_other, least(shares.free, \(request.limit)) AS free
                 FROM shares
-                WHERE NOT EXISTS (SELECT FROM public.job_queues
-                                  WHERE job_queues.name = shares.name AND job_queues.paused_at IS NOT NULL)
+                WHERE NOT EXISTS (SELECT FROM jobworker.held_queues
+                                  WHERE held_queues.name = shares.name OR held_queues.name = '*')
             ),
             due AS MATERIALIZED (
                 SELECT candidate.* FROM wanted CROSS JOIN LATERAL (
@@ -224,7 +276,7 @@ extension JobStore {
     }
 
     /// Which jobs of a lane may be claimed. Those not due yet lie behind the due ones, so nobody walks past them.
-    private static func eligible(
+    static func eligible(
         _ request: ClaimRequest, queue: Fragment, urgency: Fragment, from: Fragment
     ) -> Fragment {
         """
@@ -244,7 +296,7 @@ extension JobStore {
 
     /// Queue and priority are one and the same in a lane; but without them a role under row policies gets all due rows
     /// sorted, as the planner doesn't see then that the index has them in order.
-    private static let inOrder: Fragment = """
+    static let inOrder: Fragment = """
         ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC,
                  greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id
         """
@@ -280,7 +332,7 @@ extension JobStore {
     }
 
     /// The same two tables, of everything.
-    private static func everyLane(named: [ClaimRequest.QueueShare], others: Int) -> Fragment {
+    static func everyLane(named: [ClaimRequest.QueueShare], others: Int) -> Fragment {
         """
         -- The queues that hold anything, one index probe each; only where '*' is served.
         every_queue (name) AS (
@@ -323,7 +375,7 @@ extension JobStore {
     }
 
     /// The queues behind '*' share one cap.
-    private static func othersCap(_ request: ClaimRequest, others: Int) -> Fragment {
+    static func othersCap(_ request: ClaimRequest, others: Int) -> Fragment {
         guard others < request.limit else { return "" }
         return """
             AND (NOT is_other OR id = ANY (ARRAY(
@@ -358,7 +410,8 @@ extension JobStore {
             }
             claimed.append(
                 ClaimedJob(
-                    job: job, claim: try Claim(row), isSuspect: try row.decode("is_suspect"), refusal: refusal))
+                    job: job, claim: try Claim(row), isSuspect: try row.decode("is_suspect"), refusal: refusal,
+                    hasParents: try row.decode("has_parents")))
         }
         // RETURNING promises no order.
         return claimed.sorted { left, right in

@@ -14,11 +14,18 @@ package struct QueueStatus: Sendable, Hashable {
     package let pausedBy: String?
     /// Most jobs at once over all processes; `nil` for no cap.
     package let maxRunning: Int?
+    /// Its share beside other queues'.
+    package let weight: Int
+    /// So long a wait is worth a step of priority; `nil` for none.
+    package let ageing: Duration?
+    /// Workspaces take turns.
+    package let isFair: Bool
     package let asOf: Timestamp
 
     package init(
         name: String, depth: Int, due: Int, oldestDueAt: Timestamp?, processing: Int, pausedAt: Timestamp?,
-        pausedBy: String?, maxRunning: Int?, asOf: Timestamp
+        pausedBy: String?, maxRunning: Int?, weight: Int = 1, ageing: Duration? = nil, isFair: Bool = false,
+        asOf: Timestamp
     ) {
         self.name = name
         self.depth = depth
@@ -28,6 +35,9 @@ package struct QueueStatus: Sendable, Hashable {
         self.pausedAt = pausedAt
         self.pausedBy = pausedBy
         self.maxRunning = maxRunning
+        self.weight = weight
+        self.ageing = ageing
+        self.isFair = isFair
         self.asOf = asOf
     }
 }
@@ -63,7 +73,9 @@ extension JobStore {
                 GROUP BY 1
             )
             SELECT name, coalesce(depth, 0) AS depth, coalesce(due, 0) AS due, oldest_due_at,
-                   coalesce(processing, 0) AS processing, paused_at, paused_by, max_running, clock_timestamp() AS as_of
+                   coalesce(processing, 0) AS processing, paused_at, paused_by, max_running,
+                   coalesce(weight, 1) AS weight, extract(epoch FROM ageing)::float8 AS ageing, coalesce(fair, false) AS fair,
+                   clock_timestamp() AS as_of
             FROM waiting FULL JOIN running USING (name) FULL JOIN public.job_queues USING (name)
             WHERE \(name) IS NULL OR name = \(name)
             ORDER BY name
@@ -78,7 +90,9 @@ extension JobStore {
                     name: try row.decode("name"), depth: try row.decode("depth"), due: try row.decode("due"),
                     oldestDueAt: try row.decodeIfPresent("oldest_due_at"), processing: try row.decode("processing"),
                     pausedAt: try row.decodeIfPresent("paused_at"), pausedBy: try row.decodeIfPresent("paused_by"),
-                    maxRunning: try row.decodeIfPresent("max_running"), asOf: try row.decode("as_of")))
+                    maxRunning: try row.decodeIfPresent("max_running"), weight: try row.decode("weight"),
+                    ageing: try row.decodeIfPresent("ageing", as: Double.self).map { .seconds($0) },
+                    isFair: try row.decode("fair"), asOf: try row.decode("as_of")))
         }
         return queues
     }

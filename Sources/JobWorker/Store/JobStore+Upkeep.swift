@@ -68,7 +68,9 @@ extension JobStore {
             """
             /* jobworker:survey.triggers */
             SELECT format('%s.%s.%s', class.relnamespace::regnamespace, class.relname, trigger.tgname) AS name,
-                   trigger.tgenabled IN ('O', 'A') AS fires
+                   trigger.tgenabled IN ('O', 'A')
+                       -- Enabled only while there is a fair queue or a limit.
+                       OR trigger.tgname IN ('jobs_turns_insert', 'jobs_turns_update') AS fires
             FROM pg_catalog.pg_trigger AS trigger JOIN pg_catalog.pg_class AS class ON class.oid = trigger.tgrelid
             WHERE NOT trigger.tgisinternal AND class.relnamespace::regnamespace::text IN ('public', 'jobworker')
             """)
@@ -95,7 +97,8 @@ extension JobStore {
                        SELECT option_value::float8 FROM pg_options_to_table(class.reloptions)
                        WHERE option_name = 'fillfactor'), 100) / 100) AS padded_rows
             FROM unnest(ARRAY['public.jobs', 'public.job_logs', 'public.job_audit', 'public.job_workers',
-                              'public.dead_letter_queue', 'public.webhook_deliveries', 'public.enrichment_cache',
+                              'public.dead_letter_queue', 'public.job_operations',
+                              'public.job_operation_items', 'public.webhook_deliveries', 'public.enrichment_cache',
                               'public.rate_limits', 'jobworker.api_requests']) AS known (name)
             JOIN pg_catalog.pg_class AS class ON class.oid = to_regclass(known.name)
             LEFT JOIN pg_catalog.pg_stat_user_tables AS stat ON stat.relid = class.oid

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Postgres
 import Synchronization
 
@@ -47,6 +48,25 @@ final class AttemptReporter: JobReporter {
         }
     }
 
+    func enqueue(_ jobs: [LinkedJob]) async throws -> [UUID] {
+        guard !jobs.isEmpty else { return [] }
+        let (batch, description) = (UUID(), try LinkedJob.list(jobs))
+        var ids: [UUID] = []
+        try await keepClaim { () async throws(PostgresError) in
+            let added: [UUID]?
+            do throws(PostgresError) {
+                added = try await self.store.add(description, from: self.claim, batch: batch)
+            } catch  where error.reason == .connectionLost {
+                // Added or not: the batch is known by its key.
+                added = try await self.store.add(description, from: self.claim, batch: batch)
+            }
+            guard let added else { return .lost }
+            ids = added
+            return .held
+        }
+        return ids
+    }
+
     private func keepClaim(_ write: () async throws(PostgresError) -> ClaimState) async throws {
         let state: ClaimState
         do throws(PostgresError) {
@@ -54,6 +74,9 @@ final class AttemptReporter: JobReporter {
         } catch {
             // Told to stop amid the statement: whether it took effect makes no difference any more.
             if error.reason == .cancelled || Task.isCancelled { throw CancellationError() }
+            if error.sqlState == "JW422" || error.sqlState == "JW409" {
+                throw JobFailure.permanent("Jobs can't be added: \(error.message)")
+            }
             throw error
         }
         switch state {

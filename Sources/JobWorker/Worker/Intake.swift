@@ -7,7 +7,9 @@ import Synchronization
 final class Intake: Sendable {
     /// A claim on its way. Ends with exactly one of `end` and `fail`.
     struct Claiming: Sendable {
-        let request: ClaimRequest
+        var request: ClaimRequest
+        /// By the rules of the queues.
+        var isCareful = false
         /// Slots kept free for it, beside those of runs that it ends.
         fileprivate let reserved: Int
         fileprivate let askedAt: ContinuousClock.Instant
@@ -16,6 +18,9 @@ final class Intake: Sendable {
     private struct State {
         var plan = PollPlan(now: .now)
         var lanes = DueLanes()
+        /// Queues whose rules only the careful claim knows, as last heard; `*` stands for all. Should one be missing,
+        /// the quick claim gets nothing of it.
+        var ruledQueues: Set<String> = []
         /// Claims on their way.
         var underway = 0
         /// One of them may bring a suspect.
@@ -26,6 +31,8 @@ final class Intake: Sendable {
         var lastCancel: ContinuousClock.Instant?
     }
 
+    /// So that many workers don't look all at once for a job that becomes due.
+    private static let spread = 0.0..<0.01
     /// Two overlap: while one waits for the disk the other is worked on.
     private static let underwayMax = 2
 
@@ -61,6 +68,12 @@ final class Intake: Sendable {
     func hear(_ announcement: DueAnnouncement) {
         let free = running.free
         state.withLock { state in
+            if case .later(_, _, let due) = announcement {
+                // Early rather than late: the look finds out how long it is still.
+                let spread = Duration.seconds(Double.random(in: Intake.spread))
+                state.plan.hear(due: (state.lanes.moment(of: due) ?? .now) + spread)
+                return
+            }
             state.lanes.hear(announcement)
             if announcement == .unknown { state.plan.pollSoon(now: .now) }
             state.plan.wake(now: .now, free: free)
@@ -117,18 +130,31 @@ final class Intake: Sendable {
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
 
     /// The timer's look has been answered.
-    func polled(isReapingDone: Bool, pause: Duration) {
-        state.withLock { $0.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause) }
+    /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
+    func polled(isReapingDone: Bool, pause: Duration, nextDue: Duration?) {
+        state.withLock { state in
+            state.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause)
+            state.plan.knows(due: nextDue.map { Intake.moment(in: $0) })
+        }
+    }
+
+    private static func moment(in time: Duration) -> ContinuousClock.Instant {
+        .now + max(.zero, time) + .seconds(Double.random(in: spread))
     }
 
     /// The queues to look at, for a search.
     var queues: [ClaimRequest.QueueShare] { configuration().queues.map { .init(name: $0.name, free: 1) } }
 
+    func searchBegins() { state.withLock { $0.plan.asksForDue(now: .now) } }
+
     /// A search found these.
-    func searched(_ lanes: [ClaimRequest.Lane], took duration: Duration) {
+    func searched(_ survey: LaneSurvey, took duration: Duration) {
+        let nextDue = survey.nextDue.map { Intake.moment(in: $0.duration(since: survey.now)) }
         state.withLock { state in
-            state.lanes.learned(lanes)
+            state.lanes.learned(survey.lanes)
+            state.ruledQueues = survey.ruledQueues
             state.plan.searched(now: .now, took: duration)
+            state.plan.knows(due: nextDue)
         }
     }
 
@@ -140,7 +166,13 @@ final class Intake: Sendable {
         state.withLock { state in
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
-            return reserve(&state, everywhere: everywhere, leaving: [])
+            if everywhere { state.plan.asksForDue(now: .now) }
+            var claiming = reserve(&state, everywhere: everywhere, leaving: [])
+            if !everywhere, obeysRules(state) {
+                claiming.isCareful = true
+                claiming.request.limit = min(claiming.request.limit, JobStore.carefulMax)
+            }
+            return claiming
         }
     }
 
@@ -148,16 +180,18 @@ final class Intake: Sendable {
     /// - Returns: `nil` where nothing is known to be due, or none may begin now.
     func begin(leaving: [Claim]) -> Claiming? {
         state.withLock { state in
-            // A search is the poller's.
-            guard mayBegin(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else { return nil }
+            // A search is the poller's, and so is a claim that counts what runs: it has to see these ends.
+            guard mayBegin(state), !obeysRules(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else {
+                return nil
+            }
             return reserve(&state, everywhere: false, leaving: leaving)
         }
     }
 
     /// What the database made of a claim, and of the runs whose ends it stored.
     func end(
-        _ claiming: Claiming, claimed: [ClaimedJob], lanes: [ClaimRequest.Lane]? = nil, at time: Timestamp? = nil,
-        left: [Claim] = []
+        _ claiming: Claiming, claimed: [ClaimedJob], everything: LaneSurvey? = nil,
+        careful: CarefulAnswer? = nil, left: [Claim] = []
     ) {
         let configuration = configuration()
         running.exchange(
@@ -166,9 +200,18 @@ final class Intake: Sendable {
             staleAfter: configuration.staleAfter, askedAt: claiming.askedAt)
         let free = running.free
         let (isDone, isCancelled) = state.withLock { state in
-            if let lanes, let time { state.lanes.discovered(lanes, at: time, now: claiming.askedAt) }
-            state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
+            if let everything {
+                state.ruledQueues = everything.ruledQueues
+                state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
+            }
+            // How far a careful claim saw, nobody knows.
+            if !claiming.isCareful {
+                state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
+            }
             state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
+            if let careful { state.plan.lookedCarefully(careful, now: .now) }
+            // The timer's look left the queues with rules to a claim of their own.
+            if everything != nil, obeysRules(state) { state.plan.mustLookAgain() }
             if !left.isEmpty { lookForFullTypes(&state, free: free) }
             return (leave(&state, claiming), state.lastCancel.map { $0 >= claiming.askedAt } ?? false)
         }
@@ -187,9 +230,17 @@ final class Intake: Sendable {
         if isDone { arrived.finish() } else { wakeup.raise() }
     }
 
+    /// Whether one of the queues served here has rules.
+    private func obeysRules(_ state: State) -> Bool {
+        guard !state.ruledQueues.isEmpty else { return false }
+        return configuration().queues.contains { $0.name == "*" || state.ruledQueues.contains($0.name) }
+            || state.ruledQueues.contains("*")
+    }
+
     private func mayBegin(_ state: State) -> Bool {
         guard !state.isStopping else { return false }
-        return state.underway < (isCapped ? 1 : Intake.underwayMax)
+        // So are careful claims.
+        return state.underway < (isCapped || obeysRules(state) ? 1 : Intake.underwayMax)
     }
 
     /// Caps of single queues and types are counted for one claim at a time.

@@ -24,6 +24,8 @@ final class Poller: Sendable {
 
     let intake: Intake
     let ticker: Ticker
+    private let deliverer: Deliverer?
+    let upkeep: Upkeep
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
@@ -39,12 +41,14 @@ final class Poller: Sendable {
     /// - Parameter channel: On which this process listens for wake-ups.
     init(
         running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger, channel: String,
-        beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
+        deliverer: Deliverer?, beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
         types: @escaping @Sendable () -> ServedTypes
     ) {
         intake = Intake(
             running: running, wakeup: wakeup, beat: beat, configuration: configuration, types: types)
+        self.deliverer = deliverer
         ticker = Ticker(store: store, state: state, logger: logger)
+        upkeep = Upkeep(store: store, state: state, logger: logger, configuration: configuration)
         self.running = running
         self.store = store
         self.state = state
@@ -66,6 +70,7 @@ final class Poller: Sendable {
         wakeup.close()
         intake.stop()
         ticker.stop()
+        upkeep.stop()
     }
 
     /// Looks now.
@@ -155,9 +160,10 @@ final class Poller: Sendable {
         guard let claiming = intake.begin(everywhere: false) else { return false }
         state.metrics.polled(.wake)
         do throws(PostgresError) {
-            let claimed = try await store.claim(claiming.request)
+            let careful = claiming.isCareful ? try await store.claimCarefully(claiming.request) : nil
+            let claimed = if let careful { careful.claimed } else { try await store.claim(claiming.request) }
             admit(claimed)
-            intake.end(claiming, claimed: claimed)
+            intake.end(claiming, claimed: claimed, careful: careful)
             return true
         } catch {
             intake.fail(claiming)
@@ -165,14 +171,15 @@ final class Poller: Sendable {
         }
     }
 
-    /// Finds out where jobs may be.
+    /// Finds out where jobs may be, and when the next becomes due.
     private func search() async throws(PostgresError) {
         let began = ContinuousClock.now
-        let lanes = try await store.lanes(of: intake.queues)
-        intake.searched(lanes, took: .now - began)
+        intake.searchBegins()
+        let survey = try await store.lanes(of: intake.queues)
+        intake.searched(survey, took: .now - began)
     }
 
-    /// The timer's look: presence, reaping, a claim and when the next schedule is due, in one statement.
+    /// The timer's look: presence, reaping, a claim and when the next schedule, delivery and job are due, in one statement.
     private func poll() async throws(PostgresError) {
         let configuration = configuration()
         guard let claiming = intake.begin(everywhere: true) else { return }
@@ -192,6 +199,8 @@ final class Poller: Sendable {
             throw error
         }
         ticker.hear(next: answer.nextSchedule, now: answer.now)
+        deliverer?.hear(next: answer.nextDelivery, now: answer.now)
+        if answer.hasOperations { upkeep.hearOperations() }
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)
@@ -204,10 +213,16 @@ final class Poller: Sendable {
         }
         for id in answer.takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
         admit(answer.claimed)
-        intake.polled(isReapingDone: answer.reaped < reaping.batch, pause: pause())
-        intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
+        intake.polled(
+            isReapingDone: answer.reaped < reaping.batch, pause: pause(),
+            nextDue: answer.nextDue?.duration(since: answer.now))
+        let survey = LaneSurvey(
+            lanes: answer.lanes, ruledQueues: answer.ruledQueues, nextDue: answer.nextDue, now: answer.now)
+        intake.end(claiming, claimed: answer.claimed, everything: survey)
         // After the runs are counted: callers wait for them.
         answerCallers(callers, answer.claimed, request)
+        // What became due by it is announced.
+        if answer.hasBacklog { try await store.settleBacklog() }
     }
 
     private func admit(_ claimed: [ClaimedJob]) {
@@ -234,7 +249,7 @@ final class Poller: Sendable {
         let configuration = configuration()
         return Attention(
             workerID: configuration.workerID, channel: channel, queues: configuration.queues.map(\.name),
-            lasting: configuration.pollInterval * 3)
+            lasting: configuration.pollInterval * 3, interval: configuration.pollInterval)
     }
 
     private func attend(_ isAttending: Bool) async throws(PostgresError) {

@@ -53,13 +53,19 @@ struct Runner: Sendable {
         guard let processor = processors[job.type] else {
             return .threw(JobFailure.permanent("This worker has no processor for jobs of the type '\(job.type)'"))
         }
+        let whole: Job
+        do {
+            whole = try await withResults(claimed)
+        } catch {
+            return .threw(error)
+        }
         let running = running
         let context = JobContext(
             deadline: running.deadline(of: claim) ?? .now, logger: logger, lease: claim.token,
             reporter: AttemptReporter(claim: claim, store: store) { running.stop([claim], because: $0) })
         let task = Task {
             do {
-                running.end(claim, .returned(try await processor.process(job, context: context)))
+                running.end(claim, .returned(try await processor.process(whole, context: context)))
             } catch {
                 running.end(claim, .threw(error))
             }
@@ -67,6 +73,22 @@ struct Runner: Sendable {
         }
         running.attach(task, to: claim)
         return await running.awaitEnd(of: claim)
+    }
+
+    /// The job, with the results of other jobs that its payload asks for.
+    private func withResults(_ claimed: ClaimedJob) async throws -> Job {
+        let job = claimed.job
+        guard claimed.hasParents, ["\"$result\"", "\"$literal\""].contains(where: job.payload.text.contains) else {
+            return job
+        }
+        let payload = try await store.payloadWithResults(of: claimed.claim)
+        let bytes = payload.text.utf8.count
+        guard bytes <= JobStore.payloadBytesMax else {
+            throw JobFailure.permanent(
+                "With the results that it asks for the payload has \(bytes) bytes, more than the worker accepts; "
+                    + "let those jobs store their data elsewhere and return a reference")
+        }
+        return Job(job, payload: payload)
     }
 
     // MARK: Storing

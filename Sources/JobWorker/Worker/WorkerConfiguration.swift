@@ -36,8 +36,21 @@ public struct WorkerConfiguration: Sendable {
     /// Time for a processor to end after its task was cancelled, before the process stops waiting for it.
     public var cancellationGrace = Duration.seconds(10)
     public var retry = RetryPolicy()
+    /// Whether webhooks may go to private and loopback addresses.
+    public var webhooksReachPrivate = false
+    /// So many failures of a webhook's endpoint one after the other disable it.
+    public var webhookFailuresMax = 100
+    /// For so long the deliveries of webhooks are kept once they are settled.
+    public var webhookKeep = Duration.seconds(30 * 86_400)
     /// Lowest level of the rows the worker itself writes to `job_logs`; `nil` for none.
     public var lifecycleLogs: JobLogLevel? = .info
+
+    /// For how many days finished jobs are kept, by status; 0, and a status that is missing, keep them for good.
+    public var retentionDays: [String: Int] = [:]
+    /// Whether what is kept no longer in `jobs` stays in `jobs_archive`.
+    public var archives = false
+    /// From the start to the first look at what is old.
+    public var retentionDelay = Duration.seconds(Double.random(in: 30...90))
 
     public init(workerID: String) {
         self.workerID = workerID

@@ -5,7 +5,7 @@ struct Jobs: AsyncParsableCommand {
         abstract: "Lists, follows and changes jobs.",
         subcommands: [
             JobsList.self, JobsShow.self, JobsLogs.self, JobsWatch.self, JobsWait.self, JobsCancel.self, JobsRetry.self,
-            JobsDelete.self,
+            JobsReplay.self, JobsDelete.self,
         ],
         defaultSubcommand: JobsList.self)
 }

@@ -9,6 +9,7 @@ struct Canary: Sendable {
     let workspace: UUID
     let jobs: [UUID]
     let schedule = UUID()
+    let operation = UUID()
     private let database: TestDatabase
 
     /// Fills each table that belongs to workspaces.
@@ -44,10 +45,12 @@ struct Canary: Sendable {
             INSERT INTO public.contacts (workspace_id, full_name) VALUES ('\(id)', '\(word)');
             INSERT INTO public.job_schedules (id, workspace_id, name, job_type, every_seconds)
             VALUES ('\(schedule.text)', '\(id)', '\(word)', 'noop', 60);
+            INSERT INTO public.job_operations (id, workspace_id, action, state, reason, actor, via, total)
+            VALUES ('\(operation.text)', '\(id)', 'retry', 'paused', '\(word)', '\(word)', 'cli', 1);
             INSERT INTO public.job_dependencies (job_id, depends_on_job_id) VALUES ('\(job)', '\(parent)');
             WITH endpoint AS (
                 INSERT INTO public.webhook_endpoints (workspace_id, url, secret_encrypted)
-                VALUES ('\(id)', 'https://\(word).example.com', '\(word)') RETURNING id)
+                VALUES ('\(id)', 'https://example.com/\(word.replacing(" ", with: "-"))', '\(word)') RETURNING id)
             INSERT INTO public.webhook_deliveries (endpoint_id, workspace_id, job_id, event, payload)
             SELECT id, '\(id)', '\(job)', 'job.completed', '{}' FROM endpoint;
             """)

@@ -11,7 +11,7 @@ import Testing
     /// a workspace.
     private static let tiedOtherwise = [
         "public.job_logs": "by their job", "public.job_dependencies": "by their job",
-        "public.workspaces": "they are one",
+        "public.job_operation_items": "by their operation", "public.workspaces": "they are one",
     ]
 
     private func names(_ statement: Statement) async throws -> [String] {

@@ -148,6 +148,25 @@ struct ExplanationTests {
             "queue limit reached, told to a member",
             facts(for: .members) { $0.limit = JobFacts.Limit(most: nil, isReached: true) }
         ),
+        (
+            "a limit on its type reached",
+            facts { $0.exhausted = [JobFacts.ExhaustedLimit(name: "mails", most: 3)] }
+        ),
+        (
+            "a rate used up, in a queue with turns and ageing",
+            facts {
+                $0.exhausted = [JobFacts.ExhaustedLimit(name: "api", nextAt: at(12))]
+                $0.rules = JobFacts.Rules(ageing: .seconds(60), sharers: 4)
+                $0.ahead = JobFacts.Ahead(count: 7)
+            }
+        ),
+        (
+            "a rate used up, told to a member",
+            facts(for: .members) {
+                $0.exhausted = [JobFacts.ExhaustedLimit(name: nil, nextAt: at(12))]
+                $0.rules = JobFacts.Rules(sharers: 1)
+            }
+        ),
         ("queue limit of none", facts { $0.limit = JobFacts.Limit(most: 0, isReached: true) }),
         (
             "an earlier run hasn't ended",

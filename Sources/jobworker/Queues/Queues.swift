@@ -4,8 +4,9 @@ import JobWorker
 
 struct Queues: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Shows the queues, and pauses them.",
-        subcommands: [QueuesList.self, QueuesPause.self, QueuesResume.self], defaultSubcommand: QueuesList.self)
+        abstract: "Shows the queues, pauses them, and sets their rules.",
+        subcommands: [QueuesList.self, QueuesPause.self, QueuesResume.self, QueuesSet.self],
+        defaultSubcommand: QueuesList.self)
 }
 
 struct QueuesList: AsyncParsableCommand {
@@ -60,7 +61,7 @@ struct QueuesResume: AsyncParsableCommand {
     }
 }
 
-private enum QueueNames {
+enum QueueNames {
     static func check(_ names: [String]) throws {
         for name in names where !(1...50).contains(name.unicodeScalars.count) || name == "*" {
             throw ValidationError("'\(name)' is no name of a queue: 1 to 50 characters.")

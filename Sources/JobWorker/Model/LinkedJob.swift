@@ -1,0 +1,99 @@
+import FoundationEssentials
+public import Postgres
+
+/// A job that is to be added with others, and may wait for them.
+public struct LinkedJob: Sendable, Hashable {
+    /// What becomes of a job if one that it waits for fails, is cancelled or deleted.
+    public enum OnDependencyFailure: String, Sendable, CaseIterable {
+        case cancel, run
+    }
+
+    /// Letters, digits, `-` and `_`; one of a kind in its workflow. Only jobs of a workflow have one.
+    public var name: String?
+    public var type: String
+    /// May hold `{"$result": "name.path"}`, replaced by that part of a parent's result when the job starts.
+    public var payload: JSONText
+    /// What it waits for: names of jobs added with it or of the same workflow, or ids of jobs of the workspace.
+    public var after: [String]
+    public var onDependencyFailure: OnDependencyFailure
+    public var queue: String
+    public var priority: Priority
+    public var scheduledFor: Timestamp?
+    public var maxAttempts: Int
+    public var timeout: Duration?
+    public var uniqueKey: String?
+
+    public init(
+        name: String? = nil, type: String, payload: JSONText = JSONText("{}"), after: [String] = [],
+        onDependencyFailure: OnDependencyFailure = .cancel, queue: String = "default", priority: Priority = .normal,
+        scheduledFor: Timestamp? = nil, maxAttempts: Int = 5, timeout: Duration? = nil, uniqueKey: String? = nil
+    ) {
+        self.name = name
+        self.type = type
+        self.payload = payload
+        self.after = after
+        self.onDependencyFailure = onDependencyFailure
+        self.queue = queue
+        self.priority = priority
+        self.scheduledFor = scheduledFor
+        self.maxAttempts = maxAttempts
+        self.timeout = timeout
+        self.uniqueKey = uniqueKey
+    }
+
+    /// As the database's functions take it. The payload keeps every digit.
+    func description() throws -> String {
+        var members: [String: JSONValue] = [
+            "job_type": .string(type), "after": .array(after.map { .string($0) }),
+            "on_dependency_failure": .string(onDependencyFailure.rawValue), "job_queue": .string(queue),
+            "priority": .integer(Int64(priority.rawValue)), "max_attempts": .integer(Int64(maxAttempts)),
+        ]
+        members["name"] = name.map { .string($0) }
+        members["scheduled_for"] = scheduledFor.map { .string($0.description) }
+        members["timeout_seconds"] = timeout.map { .integer($0.components.seconds) }
+        members["unique_key"] = uniqueKey.map { .string($0) }
+        return try JSONText(encoding: JSONValue.object(members)).text.dropLast() + ",\"payload\":\(payload.text)}"
+    }
+
+    /// A list of them, as the database's functions take it.
+    package static func list(_ jobs: [LinkedJob]) throws -> JSONText {
+        JSONText("[" + (try jobs.map { try $0.description() }.joined(separator: ",")) + "]")
+    }
+}
+
+extension LinkedJob {
+    /// Splits long work: one job for each `size` of the items, and one that waits for all of them and shows how far they
+    /// have come. Their payloads are `payload` with `items`, `chunk` and `chunks`; that of the last job is `payload` with
+    /// `results`, an object with a result for each chunk's name.
+    /// - Parameters:
+    ///   - payload: Members that every payload gets.
+    ///   - type: Of the chunks; `finally` is that of the job after them.
+    public static func chunks(
+        of items: [JSONText], size: Int, type: String, finally: String, payload: [(name: String, value: JSONText)] = [],
+        onDependencyFailure: OnDependencyFailure = .cancel, queue: String = "default"
+    ) throws -> [LinkedJob] {
+        let count = max(1, (items.count + size - 1) / max(1, size))
+        func object(_ members: [(name: String, value: JSONText)]) throws -> JSONText {
+            let texts = try members.map { "\(try JSONText(encoding: $0.name).text):\($0.value.text)" }
+            return JSONText("{\(texts.joined(separator: ","))}")
+        }
+        var jobs: [LinkedJob] = []
+        for chunk in 0..<count {
+            let part = items.dropFirst(chunk * size).prefix(size).map(\.text).joined(separator: ",")
+            jobs.append(
+                LinkedJob(
+                    name: "chunk-\(chunk + 1)", type: type,
+                    payload: try object(
+                        payload + [
+                            ("items", JSONText("[\(part)]")), ("chunk", JSONText("\(chunk + 1)")),
+                            ("chunks", JSONText("\(count)")),
+                        ]), queue: queue))
+        }
+        jobs.append(
+            LinkedJob(
+                name: "all", type: finally,
+                payload: try object(payload + [("results", JSONText(#"{"$result":"*"}"#))]),
+                after: jobs.compactMap(\.name), onDependencyFailure: onDependencyFailure, queue: queue))
+        return jobs
+    }
+}

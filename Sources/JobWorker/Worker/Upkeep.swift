@@ -1,0 +1,103 @@
+import Logging
+import Postgres
+import Synchronization
+
+/// Carries out operations on many jobs bit by bit, and takes finished jobs that are old enough.
+///
+/// Several workers may do so at once: an operation is stepped by one at a time, and what one retires another skips.
+/// Neither asks the database anything while there is nothing to do.
+final class Upkeep: Sendable {
+    private let store: JobStore
+    private let state: WorkerState
+    private let logger: Logger
+    private let configuration: @Sendable () -> WorkerConfiguration
+    private let wakeup = Wakeup()
+    private let hasOperations = Mutex(false)
+
+    /// Between two steps of operations.
+    private static let stepPause = Duration.milliseconds(100)
+    /// Jobs that one look of retention sees. Their rows are locked for some ten milliseconds.
+    private static let batch = 200
+    /// Retention works a tenth of the time at most: claims don't wait behind it.
+    private static let restFactor = 9
+    private static let restMin = Duration.milliseconds(20)
+    /// Between two walks through what is old.
+    private static let walkPause = 300.0...600.0
+
+    init(
+        store: JobStore, state: WorkerState, logger: Logger,
+        configuration: @escaping @Sendable () -> WorkerConfiguration
+    ) {
+        self.store = store
+        self.state = state
+        self.logger = logger
+        self.configuration = configuration
+    }
+
+    func stop() { wakeup.close() }
+
+    /// A look found operations that run, or somebody began one.
+    func hearOperations() {
+        let isNew = hasOperations.withLock { known in
+            defer { known = true }
+            return !known
+        }
+        if isNew { wakeup.raise() }
+    }
+
+    /// Until `stop()` or the task's cancellation.
+    func run() async {
+        var nextWalk = ContinuousClock.now + configuration().retentionDelay
+        var place: RetirementPlace?
+        var gone = 0
+        var backoff = Backoff()
+        var nextStep = ContinuousClock.now, nextLook = nextWalk
+        while !wakeup.isClosed, !Task.isCancelled {
+            let isStepping = hasOperations.withLock { $0 }
+            await wakeup.wait(until: isStepping ? min(nextStep, nextLook) : nextLook)
+            guard !wakeup.isClosed, !Task.isCancelled else { break }
+            do throws(PostgresError) {
+                if hasOperations.withLock({ $0 }), ContinuousClock.now >= nextStep {
+                    // First, so that what is begun meanwhile is heard of.
+                    hasOperations.withLock { $0 = false }
+                    if try await store.stepOperations() { hasOperations.withLock { $0 = true } }
+                    nextStep = .now + Self.stepPause
+                }
+                if ContinuousClock.now >= nextLook {
+                    let settings = configuration()
+                    let days = settings.retentionDays
+                    guard days.values.contains(where: { $0 > 0 }) else {
+                        nextLook = .now + .seconds(60)
+                        continue
+                    }
+                    let began = ContinuousClock.now
+                    let found = try await store.retire(
+                        days, archives: settings.archives, from: place ?? RetirementPlace(), batch: Self.batch)
+                    gone += found.retired
+                    if found.looked < Self.batch {
+                        if gone > 0 { logger.log(.jobsRetired, metadata: ["JOBS": "\(gone)"]) }
+                        try await store.clearOperations()
+                        (place, gone) = (nil, 0)
+                        nextWalk = .now + .seconds(Double.random(in: Self.walkPause))
+                        nextLook = nextWalk
+                    } else {
+                        place = found.place
+                        let took = ContinuousClock.now - began
+                        nextLook = .now + max(Self.restMin, took * Self.restFactor)
+                    }
+                }
+                backoff.reset()
+            } catch {
+                if Task.isCancelled { break }
+                if error.isTransient {
+                    if state.reportOutage(error) { logger.log(.databaseLost, metadata: ["ERROR": "\(error)"]) }
+                } else {
+                    logger.log(.upkeepFailed, metadata: ["ERROR": "\(error)"])
+                }
+                let pause = ContinuousClock.now + max(backoff.next(), .seconds(1))
+                (nextStep, nextLook) = (max(nextStep, pause), max(nextLook, pause))
+                // The next timer's look tells again whether there are any.
+            }
+        }
+    }
+}
