@@ -114,6 +114,9 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
+        .target(name: "CProcess"),
+        room(
+            "Handlers", ["CProcess", "JobWorker", "Postgres", "HTTPClient", "Settings", "YAML", crypto, logging]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
         room("Webhooks", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", crypto]),
         room(
@@ -138,11 +141,11 @@ let package = Package(
             "Daemon",
             [
                 "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
-                "Webhooks", "ControlPlane", "API",
+                "Webhooks", "Handlers", "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
-        room("Bench", ["JobWorker", "Postgres", "Development", logging, subprocess]),
+        room("Bench", ["JobWorker", "Handlers", "Postgres", "Development", logging, subprocess]),
 
         // What the commands share.
         room("Terminal", []),
@@ -151,6 +154,7 @@ let package = Package(
             "Console",
             [
                 "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "Webhooks",
+                "Handlers",
                 "ControlPlane",
                 "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
@@ -159,6 +163,7 @@ let package = Package(
             name: "jobworker",
             dependencies: [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "Webhooks",
+                "Handlers",
                 "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
             ],
@@ -191,7 +196,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "Webhooks", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal",
+                "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API", "Tokens", "Daemon", "Bench",
+                "Terminal",
                 "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
@@ -203,7 +209,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "ControlPlane", "API",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane",
+                "API",
                 "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,

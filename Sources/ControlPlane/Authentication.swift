@@ -21,6 +21,8 @@ package enum Access: Sendable, Hashable {
     case members
     /// Anyone on a Unix socket, whose file says who that may be; over TCP operators alone.
     case anyoneOnSocket
+    /// Whoever has the token of a running attempt, which the route looks at itself.
+    case attempt
 }
 
 /// An operator's token as it is kept: enough to recognise it, not enough to use it.
@@ -61,7 +63,7 @@ package final class Authentication: Sendable {
         of headers: HTTPFields, for access: Access, isOnSocket: Bool = false
     ) throws(APIError) -> Caller {
         switch access {
-        case .anyone: return .anonymous
+        case .anyone, .attempt: return .anonymous
         case .anyoneOnSocket where isOnSocket: return .anonymous
         case .operators, .members, .anyoneOnSocket: break
         }

@@ -4,6 +4,7 @@ import Enrichment
 import FoundationEssentials
 import Glibc
 import HTTPClient
+import Handlers
 public import JobWorker
 import Logging
 public import Logs
@@ -84,13 +85,19 @@ public struct Daemon: Sendable {
             onRequest: { status in
                 Counter(label: MetricCatalog.apolloRequests.name, dimensions: [("status", status)]).increment()
             })
+        let handlers = HandlerService(
+            client: client, tokens: vault.attemptTokens, version: version,
+            credentials: sources.environment["CREDENTIALS_DIRECTORY"])
+        let types = try ServedHandlers(
+            own: registry(enrichment), handlers: handlers, logger: logger)
+        await types.load(configuration[Catalog.handlers])
         // What handlers and enrichment may reach is not for webhooks: they share no connection.
         let webhookClient = Client()
         let worker = JobWorker(
             configuration: WorkerConfiguration(
                 configuration, identity: identity, version: version, holdsInstanceLock: lock != nil),
             pool: pool, listen: settings(configuration.listenConnection, "listen"),
-            processors: try registry(enrichment), logger: logger,
+            processors: types.registry, logger: logger,
             webhooks: WebhookSender(client: webhookClient, vault: vault), check: whenConnected(pool),
             migrate: migratingFirst ? migration() : nil)
         // Figures have a connection of their own, opened when somebody asks for them.
@@ -100,11 +107,14 @@ public struct Daemon: Sendable {
             logger: logger)
         do {
             try await serve(
-                worker, figures, statsd, apiParts(vault, client), scheduleFolder(pool), on: try addresses(directory))
+                worker, figures, statsd, apiParts(vault, client), scheduleFolder(pool), types,
+                on: try addresses(directory))
         } catch {
+            await handlers.close()
             await statsd?.stop()
             throw error
         }
+        await handlers.close()
         await statsd?.stop()
         await figuresPool.close()
         await client.shutdown()
@@ -114,7 +124,8 @@ public struct Daemon: Sendable {
 
     private func serve(
         _ worker: JobWorker::JobWorker, _ figures: Figures, _ statsd: StatsdReporting?, _ api: APIParts,
-        _ schedules: @escaping @Sendable (Configuration) -> ScheduleFolder, on addresses: [ListenAddress]
+        _ schedules: @escaping @Sendable (Configuration) -> ScheduleFolder, _ types: ServedHandlers,
+        on addresses: [ListenAddress]
     ) async throws {
         let group = Live<ServiceGroup?>(nil)
         let isServing = Live(false)
@@ -129,7 +140,7 @@ public struct Daemon: Sendable {
         }
         let reload = Reload(
             sources: sources, current: configuration, worker: worker, authentication: authentication,
-            schedules: schedules, logLevel: logLevel, notifier: notifier, logger: logger)
+            schedules: schedules, types: types, logLevel: logLevel, notifier: notifier, logger: logger)
         let service = ServiceIdentity(
             region: configuration[Catalog.region], environment: configuration[Catalog.environment], version: version)
         let logger = logger
@@ -232,7 +243,8 @@ public struct Daemon: Sendable {
             surface: HTTPSurface(
                 database: database, hub: hub, silence: configuration[Catalog.staleAfter],
                 staleAfter: configuration[Catalog.staleAfter], jobTimeout: configuration[Catalog.jobTimeout],
-                vault: vault, client: client, apolloBaseURL: configuration[Catalog.apolloBaseURL]))
+                vault: vault, client: client, apolloBaseURL: configuration[Catalog.apolloBaseURL],
+                attemptTokens: vault.attemptTokens))
     }
 
     private func vault() throws -> KeyVault {
@@ -300,4 +312,9 @@ public struct Daemon: Sendable {
             return unserved
         }
     }
+}
+
+extension KeyVault {
+    /// All workers with the same keys accept them; `nil` without keys.
+    fileprivate var attemptTokens: AttemptTokens? { AttemptTokens(keys: derivedKeys(for: "attempt tokens")) }
 }

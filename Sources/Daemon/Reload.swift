@@ -13,20 +13,22 @@ actor Reload {
     private let worker: JobWorker::JobWorker
     private let authentication: Authentication
     private let schedules: @Sendable (Configuration) -> ScheduleFolder
+    private let types: ServedHandlers
     private let logLevel: LogLevelSetting
     private let notifier: Notifier
     private let logger: Logger
 
     init(
         sources: Sources, current: Configuration, worker: JobWorker::JobWorker, authentication: Authentication,
-        schedules: @escaping @Sendable (Configuration) -> ScheduleFolder, logLevel: LogLevelSetting, notifier: Notifier,
-        logger: Logger
+        schedules: @escaping @Sendable (Configuration) -> ScheduleFolder, types: ServedHandlers,
+        logLevel: LogLevelSetting, notifier: Notifier, logger: Logger
     ) {
         self.sources = sources
         self.current = current
         self.worker = worker
         self.authentication = authentication
         self.schedules = schedules
+        self.types = types
         self.logLevel = logLevel
         self.notifier = notifier
         self.logger = logger
@@ -64,6 +66,9 @@ actor Reload {
             logger.log(.settingsNeedRestart, metadata: ["SETTINGS": "\(later.joined(separator: ", "))"])
         }
         current = new
+        await types.load(new[Catalog.handlers])
+        worker.serve(types.registry)
+        await types.retire()
         do {
             try await schedules(new).apply()
         } catch {

@@ -16,6 +16,8 @@ extension WorkerConfiguration {
         heartbeatInterval = configuration[Catalog.heartbeatInterval]
         staleAfter = configuration[Catalog.staleAfter]
         lifecycleLogs = JobLogLevel(rawValue: configuration[Catalog.jobLogs].rawValue)
+        // A program has ten seconds from SIGTERM to SIGKILL, and must be gone before its job is given to others.
+        cancellationGrace = .seconds(11)
         takeOver(configuration)
     }
 

@@ -48,7 +48,9 @@ enum WorkCheck {
 
     /// Job types that any active member of a workspace may add.
     static func openTypes(_ workers: [WorkerStatus]) -> [Finding] {
-        let types = Set(workers.filter { $0.state == .alive }.flatMap(\.jobTypes)).sorted()
+        let alive = workers.filter { $0.state == .alive }
+        // Open where any worker takes them from members.
+        let types = Set(alive.flatMap { Set($0.jobTypes).subtracting($0.operatorTypes) }).sorted()
         guard !types.isEmpty else { return [] }
         return [.ok("open types", "any member of a workspace may add jobs of: \(listed(types, max: 12))")]
     }

@@ -1,4 +1,4 @@
-import Crypto
+package import Crypto
 public import FoundationEssentials
 
 /// Encrypts the workspaces' Apollo keys and the secrets of their webhooks, and decrypts them.
@@ -133,6 +133,14 @@ public struct KeyVault: Sendable {
         code.update(data: KeyVault.authenticated(.apolloKey, "fingerprint", workspace))
         key.withBytes { code.update(data: $0) }
         return code.finalize().map { String($0, radix: 16) }.joined(separator: ":")
+    }
+
+    /// Keys for another purpose, made of these in the same order: what encrypts must not sign as well.
+    package func derivedKeys(for purpose: StaticString) -> [SymmetricKey] {
+        keys.map {
+            HKDF<SHA256>.deriveKey(
+                inputKeyMaterial: $0.key, info: Data("jobworker \(purpose)".utf8), outputByteCount: 32)
+        }
     }
 
     private static func authenticated(_ column: Column, _ keyID: String, _ workspace: UUID) -> Data {

@@ -79,8 +79,9 @@ public enum Catalog {
         help: "Adds the job types noop, sleep, fail and progress, for trying things out.")
 
     public static let handlers: Setting<String> = .init(
-        "WORKER_HANDLERS", fallback: "/etc/jobworker/handlers.d", .path("a directory's path"), reload: .restart,
-        help: "Directory with the job types that programs or HTTP endpoints serve, a file for each.")
+        "WORKER_HANDLERS", fallback: "/etc/jobworker/handlers.d", .path("a directory's path"), reload: .live,
+        help:
+            "Directory with the job types that programs or HTTP endpoints serve; read at the start and at each reload.")
 
     public static let schedules: Setting<String> = .init(
         "WORKER_SCHEDULES", fallback: "/etc/jobworker/schedules.d", .path("a directory's path"), reload: .live,

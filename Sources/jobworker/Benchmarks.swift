@@ -14,7 +14,7 @@ struct Benchmarks: AsyncParsableCommand {
             """,
         subcommands: [
             ThroughputCommand.self, LatencyCommand.self, EnqueueCommand.self, ClaimCommand.self, IdleCommand.self,
-            MemoryCommand.self,
+            MemoryCommand.self, HandlersCommand.self,
         ])
 
     struct Options: ParsableArguments {

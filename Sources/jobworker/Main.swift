@@ -16,7 +16,7 @@ struct Main: AsyncParsableCommand {
             """,
         version: Program.version,
         groupedSubcommands: [
-            CommandGroup(name: "The worker", subcommands: [Run.self, Health.self, Dev.self]),
+            CommandGroup(name: "The worker", subcommands: [Run.self, Health.self, HandlersCommand.self, Dev.self]),
             CommandGroup(
                 name: "Jobs",
                 subcommands: [

@@ -133,6 +133,15 @@ extension LogMessage {
         "df2a0da06e094675f9dab142ef9bdece", .error,
         "a file of schedules was refused: what it said before stays in force", isAlwaysWritten: true)
 
+    // MARK: Handlers
+
+    public static let handlersLoaded = LogMessage(
+        "e134a032f54d46f09de19ef369d452e5", .notice,
+        "handlers of files loaded", isAlwaysWritten: true)
+    public static let handlerFileRefused = LogMessage(
+        "27c63d58d5d148a2994cd30394f5635f", .error,
+        "a file of handlers was refused: what it said before stays in force", isAlwaysWritten: true)
+
     // MARK: Webhooks
 
     /// No further try follows.
@@ -207,6 +216,7 @@ extension LogMessage {
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
         scheduleFailed, scheduleSkipped, scheduleMissed, scheduleUnreadable, schedulesApplied, scheduleFileRefused,
+        handlersLoaded, handlerFileRefused,
         webhookFailed, webhookDisabled, jobsRetired, upkeepFailed, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,

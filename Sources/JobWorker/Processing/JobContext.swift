@@ -7,9 +7,16 @@ public struct JobContext: Sendable {
     public let deadline: ContinuousClock.Instant
     /// Carries the job's id, type, workspace and attempt on every line.
     public let logger: Logger
+    /// The token of the attempt's lease; `nil` where nobody claimed the job.
+    package let lease: Int64?
     private let reporter: any JobReporter
 
     public init(deadline: ContinuousClock.Instant, logger: Logger, reporter: any JobReporter) {
+        self.init(deadline: deadline, logger: logger, lease: nil, reporter: reporter)
+    }
+
+    package init(deadline: ContinuousClock.Instant, logger: Logger, lease: Int64?, reporter: any JobReporter) {
+        self.lease = lease
         self.deadline = deadline
         self.logger = logger
         self.reporter = reporter

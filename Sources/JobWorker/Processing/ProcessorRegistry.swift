@@ -1,6 +1,8 @@
 /// Which processor runs which job type.
 public struct ProcessorRegistry: Sendable {
     private var processors: [String: any JobProcessor] = [:]
+    /// The same types with their terms, put together once and not for each claim.
+    package private(set) var served = ServedTypes(names: [])
 
     public init() {}
 
@@ -9,11 +11,19 @@ public struct ProcessorRegistry: Sendable {
         for type in processor.jobTypes where processors[type] != nil {
             throw DuplicateJobType(jobType: type)
         }
-        for type in processor.jobTypes { processors[type] = processor }
+        let terms = processor.terms
+        for type in processor.jobTypes {
+            processors[type] = processor
+            served.timeouts[type] = terms.timeout
+            served.limits[type] = terms.maxConcurrent
+            if terms.isForOperatorsOnly { served.forOperatorsOnly.append(type) }
+        }
+        served.names = processors.keys.sorted()
+        served.forOperatorsOnly.sort()
     }
 
     /// The types served, sorted.
-    public var jobTypes: [String] { processors.keys.sorted() }
+    public var jobTypes: [String] { served.names }
 
     public subscript(jobType: String) -> (any JobProcessor)? { processors[jobType] }
 }

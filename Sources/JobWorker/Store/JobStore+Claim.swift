@@ -46,6 +46,8 @@ package struct ClaimRequest: Sendable {
 
     package var workerID: String
     package var jobTypes: [String]
+    /// Types whose jobs must not run where a member of a workspace inserted them.
+    package var operatorTypes: [String]
     package var queues: [QueueShare]
     /// Where to look; `nil` for everywhere, which has to be found out first.
     package var lanes: [Lane]?
@@ -58,11 +60,13 @@ package struct ClaimRequest: Sendable {
     package var payloadLimit = 1 << 20
 
     package init(
-        workerID: String, jobTypes: [String], queues: [QueueShare], lanes: [Lane]? = nil, limit: Int,
+        workerID: String, jobTypes: [String], operatorTypes: [String] = [], queues: [QueueShare], lanes: [Lane]? = nil,
+        limit: Int,
         takesSuspect: Bool, staleAfter: Duration
     ) {
         self.workerID = workerID
         self.jobTypes = jobTypes
+        self.operatorTypes = operatorTypes
         self.queues = queues
         self.lanes = lanes
         self.limit = limit
@@ -187,17 +191,29 @@ extension JobStore {
             RETURNING id, workspace_id, job_type, coalesce(job_queue, 'default') AS queue,
                 coalesce(priority, 0) AS priority, attempts, coalesce(max_attempts, 5) AS max_attempts,
                 timeout_seconds, created_at, started_at, lease_token, payload::text AS text, worker_id,
-                blockers IS NOT NULL AS has_parents
+                blockers IS NOT NULL AS has_parents\(JobStore.refusing(request))
         ),
         \(loggedLevels.contains("debug") ? JobStore.startRows : "")
         claimed_jobs AS (
             SELECT claimed.id, claimed.workspace_id, claimed.job_type, claimed.queue, priority, attempts, max_attempts,
                    timeout_seconds, created_at, started_at, lease_token, picked.due_at, picked.is_suspect, has_parents,
                    CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
-                   octet_length(text) AS payload_bytes
+                   octet_length(text) AS payload_bytes, \(JobStore.isRefused(request)) AS is_refused
             FROM claimed JOIN picked USING (id)
         )
         """
+    }
+
+    /// Whether a job of a type for operators came from a member; asked only where there are such types.
+    private static func refusing(_ request: ClaimRequest) -> Fragment {
+        guard !request.operatorTypes.isEmpty else { return "" }
+        return """
+            , (inserted_by IN ('authenticated', 'anon') AND job_type = ANY (\(request.operatorTypes))) IS TRUE AS is_refused
+            """
+    }
+
+    private static func isRefused(_ request: ClaimRequest) -> Fragment {
+        request.operatorTypes.isEmpty ? "false" : "is_refused"
     }
 
     /// The table `due`, of one priority of one queue: the usual case, with as little to set up as can be.
@@ -385,6 +401,12 @@ extension JobStore {
                 let bytes = try row.decode("payload_bytes", as: Int.self)
                 refusal =
                     "The payload has \(bytes) bytes, more than the worker accepts; store the data elsewhere and pass a reference"
+            }
+            if try row.decode("is_refused", as: Bool.self) {
+                refusal = """
+                    Jobs of the type '\(job.type)' are run for operators only, and this one was added by a member of a \
+                    workspace. An operator can open the type with 'allow: members' in its handler's file, or add the job
+                    """
             }
             claimed.append(
                 ClaimedJob(

@@ -10,12 +10,14 @@ package struct WorkerPresence: Sendable {
     package var version: String
     package var queues: [String]
     package var jobTypes: [String]
+    /// Those of them that are refused to members of workspaces.
+    package var operatorTypes: [String]
     package var maxConcurrent: Int
     package var running: Int
 
     package init(
         id: String, instance: String, host: String, machineID: String, pid: Int, version: String,
-        queues: [String], jobTypes: [String], maxConcurrent: Int, running: Int = 0
+        queues: [String], jobTypes: [String], operatorTypes: [String] = [], maxConcurrent: Int, running: Int = 0
     ) {
         self.id = id
         self.instance = instance
@@ -25,6 +27,7 @@ package struct WorkerPresence: Sendable {
         self.version = version
         self.queues = queues
         self.jobTypes = jobTypes
+        self.operatorTypes = operatorTypes
         self.maxConcurrent = maxConcurrent
         self.running = running
     }
@@ -36,7 +39,8 @@ package struct WorkerPresence: Sendable {
             \(insertion)
             ON CONFLICT (id) DO UPDATE
             SET seen_at = excluded.seen_at, running = excluded.running, queues = excluded.queues,
-                job_types = excluded.job_types, max_concurrent = excluded.max_concurrent, stopped_at = NULL
+                job_types = excluded.job_types, operator_types = excluded.operator_types,
+                max_concurrent = excluded.max_concurrent, stopped_at = NULL
         )
         """
     }
@@ -44,9 +48,9 @@ package struct WorkerPresence: Sendable {
     var insertion: Fragment {
         """
         INSERT INTO public.job_workers
-            (id, instance, host, machine_id, pid, version, queues, job_types, max_concurrent, running,
+            (id, instance, host, machine_id, pid, version, queues, job_types, operator_types, max_concurrent, running,
              started_at, seen_at)
-        VALUES (\(id), \(instance), \(host), \(machineID), \(pid), \(version), \(queues), \(jobTypes),
+        VALUES (\(id), \(instance), \(host), \(machineID), \(pid), \(version), \(queues), \(jobTypes), \(operatorTypes),
                 \(maxConcurrent), \(running), clock_timestamp(), clock_timestamp())
         """
     }
@@ -62,7 +66,8 @@ extension JobStore {
             ON CONFLICT (id) DO UPDATE
             SET instance = excluded.instance, host = excluded.host, machine_id = excluded.machine_id,
                 pid = excluded.pid, version = excluded.version, queues = excluded.queues,
-                job_types = excluded.job_types, max_concurrent = excluded.max_concurrent, running = excluded.running,
+                job_types = excluded.job_types, operator_types = excluded.operator_types,
+                max_concurrent = excluded.max_concurrent, running = excluded.running,
                 started_at = excluded.started_at, seen_at = excluded.seen_at, stopped_at = NULL
             """)
     }

@@ -16,6 +16,8 @@ package struct WorkerStatus: Sendable, Hashable {
     package let version: String?
     package let queues: [String]
     package let jobTypes: [String]
+    /// Those of them that are refused to members of workspaces.
+    package let operatorTypes: [String]
     package let running: Int
     package let maxConcurrent: Int?
     package let startedAt: Timestamp
@@ -25,7 +27,8 @@ package struct WorkerStatus: Sendable, Hashable {
 
     package init(
         id: String, instance: String, host: String, pid: Int?, version: String?, queues: [String], jobTypes: [String],
-        running: Int, maxConcurrent: Int?, startedAt: Timestamp, seenAt: Timestamp, state: State, asOf: Timestamp
+        operatorTypes: [String] = [], running: Int, maxConcurrent: Int?, startedAt: Timestamp, seenAt: Timestamp,
+        state: State, asOf: Timestamp
     ) {
         self.id = id
         self.instance = instance
@@ -34,6 +37,7 @@ package struct WorkerStatus: Sendable, Hashable {
         self.version = version
         self.queues = queues
         self.jobTypes = jobTypes
+        self.operatorTypes = operatorTypes
         self.running = running
         self.maxConcurrent = maxConcurrent
         self.startedAt = startedAt
@@ -50,7 +54,8 @@ extension JobStore {
         let rows = try await pool.query(
             """
             /* jobworker:workers */
-            SELECT id, instance, host, pid, version, queues, job_types, running, max_concurrent, started_at, seen_at,
+            SELECT id, instance, host, pid, version, queues, job_types, operator_types, running, max_concurrent,
+                   started_at, seen_at,
                    stopped_at IS NOT NULL AS has_stopped, seen_at > clock_timestamp() - \(silence) AS is_heard,
                    clock_timestamp() AS as_of
             FROM public.job_workers
@@ -65,6 +70,7 @@ extension JobStore {
                     id: try row.decode("id"), instance: try row.decode("instance"), host: try row.decode("host"),
                     pid: try row.decodeIfPresent("pid"), version: try row.decodeIfPresent("version"),
                     queues: try row.decode("queues"), jobTypes: try row.decode("job_types"),
+                    operatorTypes: try row.decode("operator_types"),
                     running: try row.decode("running"), maxConcurrent: try row.decodeIfPresent("max_concurrent"),
                     startedAt: try row.decode("started_at"), seenAt: try row.decode("seen_at"),
                     state: hasStopped ? .stopped : isHeard ? .alive : .silent, asOf: try row.decode("as_of")))

@@ -26,6 +26,8 @@ final class Intake: Sendable {
         /// One of them may bring a suspect.
         var isSuspectUnderway = false
         var isStopping = false
+        /// A type was left out of a look, as enough of its jobs run: nobody knows what of it is due.
+        var isTypeFull = false
         var lastCancel: ContinuousClock.Instant?
     }
 
@@ -42,7 +44,7 @@ final class Intake: Sendable {
     private let wakeup: Wakeup
     private let beat: Wakeup
     private let configuration: @Sendable () -> WorkerConfiguration
-    private let jobTypes: @Sendable () -> [String]
+    let types: @Sendable () -> ServedTypes
 
     /// - Parameters:
     ///   - wakeup: Raised where the poller has something to do.
@@ -50,14 +52,14 @@ final class Intake: Sendable {
     init(
         running: RunningJobs, wakeup: Wakeup, beat: Wakeup,
         configuration: @escaping @Sendable () -> WorkerConfiguration,
-        jobTypes: @escaping @Sendable () -> [String]
+        types: @escaping @Sendable () -> ServedTypes
     ) {
         (arrivals, arrived) = AsyncStream.makeStream()
         self.running = running
         self.wakeup = wakeup
         self.beat = beat
         self.configuration = configuration
-        self.jobTypes = jobTypes
+        self.types = types
     }
 
     // MARK: What happens
@@ -92,8 +94,20 @@ final class Intake: Sendable {
 
     /// Slots have become free: worth a look if the last one left something behind.
     func slotsFreed() {
-        let mustLook = state.withLock { $0.plan.slotFreed() }
+        let free = running.free
+        let mustLook = state.withLock { state in
+            lookForFullTypes(&state, free: free)
+            return state.plan.slotFreed()
+        }
         if mustLook { wakeup.raise() }
+    }
+
+    private func lookForFullTypes(_ state: inout State, free: Int) {
+        guard state.isTypeFull else { return }
+        state.isTypeFull = false
+        state.lanes.hear(.unknown)
+        state.plan.pollSoon(now: .now)
+        state.plan.wake(now: .now, free: free)
     }
 
     /// No claim begins any more.
@@ -181,8 +195,10 @@ final class Intake: Sendable {
     ) {
         let configuration = configuration()
         running.exchange(
-            leaving: left, reserved: claiming.reserved, claimed: claimed, timeout: configuration.jobTimeout,
+            leaving: left, reserved: claiming.reserved, claimed: claimed,
+            timeouts: Timeouts(usual: configuration.jobTimeout, ofTypes: types().timeouts),
             staleAfter: configuration.staleAfter, askedAt: claiming.askedAt)
+        let free = running.free
         let (isDone, isCancelled) = state.withLock { state in
             if let everything {
                 state.ruledQueues = everything.ruledQueues
@@ -196,6 +212,7 @@ final class Intake: Sendable {
             if let careful { state.plan.lookedCarefully(careful, now: .now) }
             // The timer's look left the queues with rules to a claim of their own.
             if everything != nil, obeysRules(state) { state.plan.mustLookAgain() }
+            if !left.isEmpty { lookForFullTypes(&state, free: free) }
             return (leave(&state, claiming), state.lastCancel.map { $0 >= claiming.askedAt } ?? false)
         }
         if !claimed.isEmpty { arrived.yield(claimed) }
@@ -222,17 +239,23 @@ final class Intake: Sendable {
 
     private func mayBegin(_ state: State) -> Bool {
         guard !state.isStopping else { return false }
-        // Caps of single queues are counted for one claim at a time; so are careful claims.
-        let isCapped = configuration().queues.contains { $0.maxConcurrent != nil } || obeysRules(state)
-        return state.underway < (isCapped ? 1 : Intake.underwayMax)
+        // So are careful claims.
+        return state.underway < (isCapped || obeysRules(state) ? 1 : Intake.underwayMax)
+    }
+
+    /// Caps of single queues and types are counted for one claim at a time.
+    private var isCapped: Bool {
+        configuration().queues.contains { $0.maxConcurrent != nil } || !types().limits.isEmpty
     }
 
     private func reserve(_ state: inout State, everywhere: Bool, leaving: [Claim]) -> Claiming {
-        let isLonely = state.underway == 0 || !configuration().queues.contains { $0.maxConcurrent != nil }
+        let types = types()
+        let isLonely = state.underway == 0 || !isCapped
         let lanes = everywhere ? nil : state.lanes.asked()
         if everywhere { _ = state.lanes.asked() }
         var (request, reserved) = running.reserve(
-            configuration(), jobTypes: jobTypes(), lanes: lanes, leaving: leaving, claims: isLonely)
+            configuration(), types: types, lanes: lanes, leaving: leaving, claims: isLonely)
+        if request.jobTypes.count < types.names.count { state.isTypeFull = true }
         if state.isSuspectUnderway { request.takesSuspect = false }
         if request.takesSuspect { state.isSuspectUnderway = true }
         state.underway += 1

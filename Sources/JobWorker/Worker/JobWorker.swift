@@ -23,7 +23,7 @@ public final class JobWorker: Service, WorkerControl {
 
     public let state = WorkerState()
     private let settings: Live<WorkerConfiguration>
-    private let processors: ProcessorRegistry
+    private let processors: Live<ProcessorRegistry>
     private let pool: ConnectionPool
     private let listenSettings: ConnectionSettings
     private let check: TypeCheck
@@ -55,7 +55,7 @@ public final class JobWorker: Service, WorkerControl {
         var logger = logger
         logger[metadataKey: "WORKER_ID"] = "\(configuration.workerID)"
         let settings = Live(configuration)
-        let (state, registered) = (self.state, processors.jobTypes)
+        let (state, processors) = (self.state, Live(processors))
         self.settings = settings
         self.pool = pool
         self.processors = processors
@@ -73,10 +73,7 @@ public final class JobWorker: Service, WorkerControl {
         poller = Poller(
             running: running, store: store, state: state, logger: logger, channel: channel, deliverer: deliverer,
             beat: beatNow, configuration: { settings.value },
-            jobTypes: {
-                let unserved = state.snapshot.unservedTypes
-                return registered.filter { unserved[$0] == nil }
-            })
+            types: { processors.value.served.without(state.snapshot.unservedTypes.keys) })
         completer = Completer(store: store, running: running, intake: poller.intake, state: state, logger: logger)
         state.update { $0.jobTimeout = configuration.jobTimeout }
     }
@@ -91,6 +88,13 @@ public final class JobWorker: Service, WorkerControl {
         settings.value = configuration
         running.limit = configuration.maxConcurrent
         state.update { $0.jobTimeout = configuration.jobTimeout }
+        poller.intake.hear(.unknown)
+    }
+
+    /// Serves these types from now on. Running jobs go on with the processors that they have.
+    public func serve(_ registry: ProcessorRegistry) {
+        processors.value = registry
+        // Of a new type jobs may have waited for long.
         poller.intake.hear(.unknown)
     }
 
@@ -194,7 +198,7 @@ public final class JobWorker: Service, WorkerControl {
     /// Claims, each job a child task, until a stop; then drains.
     private func claimUntilStopped() async {
         state.update { $0.phase = stopRequested.isClosed ? .draining : .working }
-        logger.log(.workerStarted, metadata: ["JOB_TYPES": "\(processors.jobTypes.joined(separator: ", "))"])
+        logger.log(.workerStarted, metadata: ["JOB_TYPES": "\(processors.value.jobTypes.joined(separator: ", "))"])
         await withDiscardingTaskGroup { group in
             // Ends with the last claim after a stop.
             for await jobs in poller.intake.arrivals {
@@ -208,7 +212,7 @@ public final class JobWorker: Service, WorkerControl {
     private var runner: Runner {
         let configuration = settings.value
         return Runner(
-            processors: processors, running: running, completer: completer, intake: poller.intake, store: store,
+            processors: processors.value, running: running, completer: completer, intake: poller.intake, store: store,
             state: state, retry: configuration.retry, logger: logger)
     }
 
@@ -362,7 +366,7 @@ extension JobWorker {
         guard configuration.holdsInstanceLock, !configuration.machineID.isEmpty else { return }
         // First the row that says since when this process lives: should the next statement arrive late, after our own
         // end, it must not take what our successor runs.
-        try await store.register(poller.presence(configuration, jobTypes: processors.jobTypes))
+        try await store.register(poller.presence(configuration, types: processors.value.served))
         let takenBack = try await store.takeBackPredecessors(
             of: configuration.workerID, instance: configuration.instance, machineID: configuration.machineID,
             retry: configuration.retry)

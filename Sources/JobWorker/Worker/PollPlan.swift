@@ -224,9 +224,15 @@ extension Runs {
     ///   - leaving: Runs whose end is stored in the same statement.
     ///   - lanes: Where to look; `nil` for everywhere.
     func request(
-        _ configuration: WorkerConfiguration, jobTypes: [String], lanes: [ClaimRequest.Lane]?, leaving: [Claim] = []
+        _ configuration: WorkerConfiguration, types: ServedTypes, lanes: [ClaimRequest.Lane]?, leaving: [Claim] = []
     ) -> ClaimRequest {
-        let free = free(without: leaving.count)
+        var free = free(without: leaving.count)
+        var jobTypes = types.names
+        // So few are claimed that none of the limited types can get too many; those that are full are left out.
+        for (type, limit) in types.limits {
+            let left = limit - count(ofType: type, without: leaving)
+            if left > 0 { free = min(free, left) } else { jobTypes.removeAll { $0 == type } }
+        }
         var shares: [ClaimRequest.QueueShare] = []
         if configuration.queues.allSatisfy({ $0.maxConcurrent == nil }) {
             shares = configuration.queues.map { ClaimRequest.QueueShare(name: $0.name, free: free) }
@@ -242,7 +248,8 @@ extension Runs {
             }
         }
         return ClaimRequest(
-            workerID: configuration.workerID, jobTypes: jobTypes, queues: shares, lanes: lanes, limit: free,
+            workerID: configuration.workerID, jobTypes: jobTypes, operatorTypes: types.forOperatorsOnly, queues: shares,
+            lanes: lanes, limit: free,
             takesSuspect: !hasSuspect(without: leaving), staleAfter: configuration.staleAfter)
     }
 }

@@ -42,10 +42,10 @@ final class Poller: Sendable {
     init(
         running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger, channel: String,
         deliverer: Deliverer?, beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
-        jobTypes: @escaping @Sendable () -> [String]
+        types: @escaping @Sendable () -> ServedTypes
     ) {
         intake = Intake(
-            running: running, wakeup: wakeup, beat: beat, configuration: configuration, jobTypes: jobTypes)
+            running: running, wakeup: wakeup, beat: beat, configuration: configuration, types: types)
         self.deliverer = deliverer
         ticker = Ticker(store: store, state: state, logger: logger)
         upkeep = Upkeep(store: store, state: state, logger: logger, configuration: configuration)
@@ -183,16 +183,16 @@ final class Poller: Sendable {
     private func poll() async throws(PostgresError) {
         let configuration = configuration()
         guard let claiming = intake.begin(everywhere: true) else { return }
-        let request = claiming.request
+        let (request, types) = (claiming.request, intake.types())
         let callers = wishes.withLock { $0.callers.count }
         let reaping = ReapRequest(
-            staleAfter: configuration.staleAfter, jobTypes: request.jobTypes, retry: configuration.retry,
+            staleAfter: configuration.staleAfter, jobTypes: types.names, retry: configuration.retry,
             isAllowed: state.snapshot.mayReap(configuration, now: .now))
         let askedAt = ContinuousClock.now
         let answer: PollAnswer
         do throws(PostgresError) {
             answer = try await store.poll(
-                request, presence: presence(configuration, jobTypes: request.jobTypes),
+                request, presence: presence(configuration, types: types),
                 attention: intake.isAttending ? attention : nil, reaping: reaping)
         } catch {
             intake.fail(claiming)
@@ -261,11 +261,11 @@ final class Poller: Sendable {
         intake.attended(isAttending)
     }
 
-    func presence(_ configuration: WorkerConfiguration, jobTypes: [String]) -> WorkerPresence {
+    func presence(_ configuration: WorkerConfiguration, types: ServedTypes) -> WorkerPresence {
         WorkerPresence(
             id: configuration.workerID, instance: configuration.instance, host: configuration.host,
             machineID: configuration.machineID, pid: configuration.pid, version: configuration.version,
-            queues: configuration.queues.map(\.name), jobTypes: jobTypes,
-            maxConcurrent: configuration.maxConcurrent, running: running.count)
+            queues: configuration.queues.map(\.name), jobTypes: types.names,
+            operatorTypes: types.forOperatorsOnly, maxConcurrent: configuration.maxConcurrent, running: running.count)
     }
 }

@@ -22,7 +22,8 @@ struct Runner: Sendable {
         let end = await process(claimed, logger: logger)
         let reason = running.settle(claim)
         let outcome = Outcome(
-            of: claimed, end: end, stoppedBecause: reason, timeLimit: state.jobTimeout, retry: retry,
+            of: claimed, end: end, stoppedBecause: reason,
+            timeLimit: processors.served.timeouts[claimed.job.type] ?? state.jobTimeout, retry: retry,
             random: .random(in: 0..<1))
         let stored = await store(outcome, of: claimed, began: began, logger: logger)
         // Its slot was freed with the commit.
@@ -60,7 +61,7 @@ struct Runner: Sendable {
         }
         let running = running
         let context = JobContext(
-            deadline: running.deadline(of: claim) ?? .now, logger: logger,
+            deadline: running.deadline(of: claim) ?? .now, logger: logger, lease: claim.token,
             reporter: AttemptReporter(claim: claim, store: store) { running.stop([claim], because: $0) })
         let task = Task {
             do {

@@ -51,11 +51,11 @@ final class RunningJobs: Sendable {
     ///   - claims: Whether it may bring any jobs.
     /// - Returns: The claim, and how many slots were kept for it beside those of the leaving runs.
     func reserve(
-        _ configuration: WorkerConfiguration, jobTypes: [String], lanes: [ClaimRequest.Lane]?, leaving: [Claim],
+        _ configuration: WorkerConfiguration, types: ServedTypes, lanes: [ClaimRequest.Lane]?, leaving: [Claim],
         claims: Bool
     ) -> (request: ClaimRequest, reserved: Int) {
         state.withLock { state in
-            var request = state.runs.request(configuration, jobTypes: jobTypes, lanes: lanes, leaving: leaving)
+            var request = state.runs.request(configuration, types: types, lanes: lanes, leaving: leaving)
             if !claims { request.limit = 0 }
             let reserved = max(0, request.limit - leaving.count)
             state.runs.reserve(reserved)
@@ -69,13 +69,13 @@ final class RunningJobs: Sendable {
     /// Frees the slots of runs that are over, and counts new ones from now on; before any of them starts.
     /// - Parameter reserved: Slots that were kept for the new ones.
     func exchange(
-        leaving: [Claim], reserved: Int, claimed: [ClaimedJob], timeout: Duration, staleAfter: Duration,
+        leaving: [Claim], reserved: Int, claimed: [ClaimedJob], timeouts: Timeouts, staleAfter: Duration,
         askedAt: ContinuousClock.Instant
     ) {
         let done = state.withLock { state in
             let done = remove(leaving, &state)
             state.runs.release(reserved)
-            state.runs.admit(claimed, timeout: timeout, staleAfter: staleAfter, askedAt: askedAt, now: .now)
+            state.runs.admit(claimed, timeouts: timeouts, staleAfter: staleAfter, askedAt: askedAt, now: .now)
             for job in claimed { state.handles[job.claim] = Handle() }
             return done
         }

@@ -1,8 +1,17 @@
+/// The longest times of attempts.
+struct Timeouts: Sendable {
+    let usual: Duration
+    let ofTypes: [String: Duration]
+
+    func timeout(of job: Job) -> Duration { job.timeout ?? ofTypes[job.type] ?? usual }
+}
+
 /// What is known of the runs of this process, and what follows from it. A value: it takes the time as an
 /// argument and says whose task is to be cancelled; `RunningJobs` does it.
 struct Runs: Sendable {
     struct Run: Sendable {
         let queue: String
+        let type: String
         let isSuspect: Bool
         let deadline: ContinuousClock.Instant
         /// When the database last confirmed the claim, measured from before it was asked.
@@ -45,6 +54,11 @@ struct Runs: Sendable {
         return counts
     }
 
+    /// Runs of this type, but for these.
+    func count(ofType type: String, without leaving: [Claim]) -> Int {
+        runs.values.count { $0.type == type } - leaving.count { runs[$0]?.type == type }
+    }
+
     mutating func reserve(_ slots: Int) { reserved += slots }
     mutating func release(_ slots: Int) { reserved -= slots }
 
@@ -58,14 +72,14 @@ struct Runs: Sendable {
     /// Where the answer to the claim was so long on its way that another worker may have the jobs by now, the
     /// runs are stopped from the start.
     mutating func admit(
-        _ claimed: [ClaimedJob], timeout: Duration, staleAfter: Duration, askedAt: ContinuousClock.Instant,
+        _ claimed: [ClaimedJob], timeouts: Timeouts, staleAfter: Duration, askedAt: ContinuousClock.Instant,
         now: ContinuousClock.Instant
     ) {
         let isLate = askedAt + Runs.confirmedWithin(staleAfter) <= now
         for job in claimed {
             var run = Run(
-                queue: job.job.queue, isSuspect: job.isSuspect, deadline: now + (job.job.timeout ?? timeout),
-                confirmedAt: askedAt)
+                queue: job.job.queue, type: job.job.type, isSuspect: job.isSuspect,
+                deadline: now + timeouts.timeout(of: job.job), confirmedAt: askedAt)
             if isLate {
                 run.stopReason = .unconfirmed
                 run.stoppedAt = now

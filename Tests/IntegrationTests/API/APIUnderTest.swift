@@ -26,6 +26,7 @@ enum Person: Sendable, Hashable {
 /// The routes that need the database, served on a socket and over TCP in this process, and a client.
 struct APIUnderTest: Sendable {
     static let operatorToken = "the-token-of-an-operator-in-tests"
+    static let attemptTokens = AttemptTokens(keys: [SymmetricKey(data: Array(repeating: UInt8(7), count: 32))])
     static let secret = "a-secret-of-the-tests-with-more-than-32-bytes"
 
     let database: TestDatabase
@@ -110,7 +111,7 @@ func withAPI<Result: Sendable>(
     let vault = try KeyVault(parsing: KeyVault.generateKey(id: "k1"))
     let routes = HTTPSurface(
         database: api, hub: hub, silence: .seconds(120), staleAfter: .seconds(120), jobTimeout: .seconds(900),
-        vault: vault, client: client, apolloBaseURL: apolloBaseURL
+        vault: vault, client: client, apolloBaseURL: apolloBaseURL, attemptTokens: APIUnderTest.attemptTokens
     ).routes
     let key = Array(APIUnderTest.secret.utf8).withUnsafeBytes { VerificationKey(secret: $0) }
     let digest = Array(APIUnderTest.operatorToken.utf8).withUnsafeBytes { OperatorDigest(name: "test", token: $0) }

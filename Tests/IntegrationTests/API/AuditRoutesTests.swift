@@ -15,6 +15,8 @@ import Testing
     /// What is asked by other verbs than GET and changes nothing.
     private static let harmless = [
         "POST /api/workspaces/{id}/settings/test-apollo-connection", "POST /api/workspace/settings/test-apollo",
+        // What an attempt itself tells is no change by a person.
+        "POST /api/jobs/{id}/progress", "POST /api/jobs/{id}/log",
     ]
 
     /// What a route's own rules want, beyond its declaration.

@@ -13,6 +13,7 @@ import Testing
         "jobs list", "jobs show", "jobs logs", "jobs watch", "jobs wait", "why", "stats", "queues list", "workers list",
         "schedules list", "schedules show", "schedules next", "webhooks list", "webhooks deliveries",
         "workflow list", "workflow show", "dlq groups", "dlq list", "operations list", "operations show", "limits list",
+        "handlers list", "handlers check", "handlers run",
         "audit list", "keys generate", "keys check", "config", "doctor", "health", "reference",
     ]
     /// What they leave is for `OperationTests` and `DeadLetterTests`.

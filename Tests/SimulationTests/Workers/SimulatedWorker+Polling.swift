@@ -39,7 +39,7 @@ extension SimulatedWorker {
     private static let batch = 100
 
     private func look(isPoll: Bool) {
-        let request = runs.request(configuration, jobTypes: ["noop"], lanes: nil)
+        let request = runs.request(configuration, types: ServedTypes(names: ["noop"]), lanes: nil)
         let mayReap =
             isPoll && contact.mayReap(configuration, now: simulation.instant)
         if isPoll {
@@ -87,7 +87,8 @@ extension SimulatedWorker {
                 _ = contact.answered(now: simulation.instant)
                 let claimed = found.claimed.map { ClaimedJob($0, at: found.now) }
                 runs.admit(
-                    claimed, timeout: configuration.jobTimeout, staleAfter: configuration.staleAfter, askedAt: askedAt,
+                    claimed, timeouts: Timeouts(usual: configuration.jobTimeout, ofTypes: [:]),
+                    staleAfter: configuration.staleAfter, askedAt: askedAt,
                     now: simulation.instant)
                 plan.looked(for: request, claimed: claimed, now: simulation.instant)
                 for job in claimed { start(job) }

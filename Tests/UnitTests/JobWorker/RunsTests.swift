@@ -18,7 +18,8 @@ import Testing
             id: claim.jobID, workspaceID: UUID(), type: "noop", payload: JSONText("{}"), createdAt: time, dueAt: time,
             startedAt: time)
         runs.admit(
-            [ClaimedJob(job: job, claim: claim, isSuspect: false, refusal: nil)], timeout: timeout, staleAfter: lease,
+            [ClaimedJob(job: job, claim: claim, isSuspect: false, refusal: nil)],
+            timeouts: Timeouts(usual: timeout, ofTypes: [:]), staleAfter: lease,
             askedAt: start, now: start + later)
         return runs
     }

@@ -9,14 +9,21 @@ package enum RetryAfter {
     ///   - date: The same answer's `Date`: a date is measured by the clock it came from, not by ours.
     /// - Returns: `nil` for what can't be read, a negative number included.
     package static func delay(_ header: String?, date: String?) -> Duration? {
-        guard let header = header?.cleaned else { return nil }
+        guard let header = header.map(trimmed), !header.isEmpty else { return nil }
         if header.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
             // More digits than fit are a long time as well.
             return .seconds(min(Int64(header) ?? 3600, 3600))
         }
-        guard let until = httpDate(header), let now = date?.cleaned.flatMap({ httpDate($0) }) else { return nil }
+        guard let until = httpDate(header), let now = date.flatMap({ httpDate(trimmed($0)) }) else { return nil }
         let delay = until.duration(since: now)
         return delay < .zero ? nil : min(delay, .seconds(3600))
+    }
+
+    /// Without spaces and control characters around it.
+    private static func trimmed(_ text: String) -> String {
+        func isSpace(_ scalar: Unicode.Scalar) -> Bool { scalar.value <= 0x20 || scalar.value == 0x7F }
+        let scalars = text.unicodeScalars.drop(while: isSpace)
+        return String(String.UnicodeScalarView(scalars.reversed().drop(while: isSpace).reversed()))
     }
 
     /// The one form that may be sent today, IMF-fixdate.

@@ -1,0 +1,121 @@
+package import HTTPClient
+package import JobWorker
+import Synchronization
+
+/// The handlers in force: made from the files at the start, and again at each reload.
+///
+/// A file that is broken leaves in force what it said before; one that has gone takes its types with it. What a file
+/// says as before keeps its processor, and with it the programs that wait.
+package final class HandlerService: Sendable {
+    /// What a look at the files has changed.
+    package struct Change: Sendable {
+        package var problems: [HandlerFile.Problem] = []
+        /// Types that are new, different, or gone; sorted.
+        package var changed: [String] = []
+        /// All types now; sorted.
+        package var types: [String] = []
+    }
+
+    private struct Active: Sendable {
+        let definition: HandlerDefinition
+        let processor: any JobProcessor
+    }
+
+    private let client: Client
+    private let tokens: AttemptTokens?
+    private let version: String
+    private let credentials: String?
+    private let active = Mutex<[String: Active]>([:])
+
+    /// - Parameters:
+    ///   - tokens: For progress and log rows by HTTP; `nil` where no key is known.
+    ///   - credentials: The folder of systemd's credentials.
+    package init(client: Client, tokens: AttemptTokens?, version: String, credentials: String?) {
+        self.client = client
+        self.tokens = tokens
+        self.version = version
+        self.credentials = credentials
+    }
+
+    package var processors: [any JobProcessor] {
+        active.withLock { $0.sorted { $0.key < $1.key }.map(\.value.processor) }
+    }
+
+    /// What is in force; sorted by type.
+    package var definitions: [HandlerDefinition] {
+        active.withLock { $0.sorted { $0.key < $1.key }.map(\.value.definition) }
+    }
+
+    /// Reads the files.
+    /// - Parameter taken: Types that the program serves itself: a file must not name them.
+    package func load(_ folder: String, taken: Set<String>) async -> Change {
+        var change = Change()
+        let old = active.withLock { $0 }
+        var new: [String: Active] = [:]
+        for entry in HandlerFolder(path: folder).entries {
+            do throws(HandlerFile.Problem) {
+                var own: [String: Active] = [:]
+                for definition in try entry.outcome.get() {
+                    if taken.contains(definition.jobType) {
+                        throw HandlerFile.Problem(
+                            file: entry.path, line: definition.line,
+                            text: "the job type '\(definition.jobType)' is served by the program itself")
+                    }
+                    let type = definition.jobType
+                    if let active = old[type], active.definition == definition, !active.definition.isHTTP {
+                        own[type] = active
+                    } else {
+                        own[type] = Active(definition: definition, processor: try processor(definition))
+                    }
+                }
+                new.merge(own) { first, _ in first }
+            } catch {
+                change.problems.append(error)
+                // Unless another file has it now.
+                for (type, active) in old where active.definition.path == entry.path { new[type] = new[type] ?? active }
+            }
+        }
+        change.types = new.keys.sorted()
+        change.changed = Set(old.keys).union(new.keys).filter { old[$0]?.definition != new[$0]?.definition }.sorted()
+        active.withLock { $0 = new }
+        return change
+    }
+
+    /// Ends the programs that wait and belong to no handler in force.
+    package func retire(_ processors: [any JobProcessor]) async {
+        let kept = self.processors.compactMap { ($0 as? ExecProcessor)?.pool }.map(ObjectIdentifier.init)
+        for case let processor as ExecProcessor in processors {
+            guard let pool = processor.pool, !kept.contains(ObjectIdentifier(pool)) else { continue }
+            await pool.close()
+        }
+    }
+
+    /// Ends all programs that wait: the process stops.
+    package func close() async {
+        let all = active.withLock { active in
+            defer { active = [:] }
+            return active.values.map(\.processor)
+        }
+        await retire(all)
+    }
+
+    private func processor(_ definition: HandlerDefinition) throws(HandlerFile.Problem) -> any JobProcessor {
+        switch definition.kind {
+        case .exec(let settings): return ExecProcessor(definition, settings)
+        case .http(let settings):
+            do throws(SigningSecret.Problem) {
+                return HTTPProcessor(
+                    definition, settings,
+                    secret: try SigningSecret(file: settings.secretFile, credentials: credentials),
+                    client: client, tokens: tokens, version: version)
+            } catch {
+                throw HandlerFile.Problem(file: definition.path, line: definition.line, text: error.sentence)
+            }
+        }
+    }
+}
+
+extension HandlerDefinition {
+    /// Its secret may have changed while the file hasn't.
+    fileprivate var isHTTP: Bool { if case .http = kind { true } else { false } }
+}

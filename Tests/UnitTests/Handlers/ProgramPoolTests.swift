@@ -1,0 +1,93 @@
+import FoundationEssentials
+import Glibc
+import JobWorker
+import Testing
+
+@testable import Handlers
+
+/// Programs that are kept and given one job after another.
+@Suite(.timeLimit(.minutes(1))) struct ProgramPoolTests {
+    /// Answers each job with its number in the program's life.
+    private static let counter = """
+        n=0
+        while read -r line; do
+          n=$((n + 1))
+          case "$line" in
+            *die*) exit 3 ;;
+            *hang*) sleep 1000 ;;
+            *fail*) echo '{"error":"no such thing","permanent":true}' ;;
+            *later*) echo '{"error":"busy","retry_in":7}' ;;
+            *odd*) echo 'what?' ;;
+            *say*) echo '{"log":{"level":"info","message":"said"}}' >&3; echo '{"result":"said"}' ;;
+            *) echo "{\\"result\\":[$$,$n]}" ;;
+          esac
+        done
+        """
+
+    private func numbers(_ text: String?) throws -> [Int] { try JSONText(try #require(text)).decode() }
+
+    private func ask(_ processor: ExecProcessor, _ word: String = "x") async throws -> String? {
+        let run = HandlerRun(payload: "\"\(word)\"")
+        return try await processor.process(run.job, context: run.context)?.text
+    }
+
+    private func failure(_ processor: ExecProcessor, _ word: String) async -> JobFailure? {
+        do {
+            _ = try await ask(processor, word)
+            return nil
+        } catch { return error as? JobFailure }
+    }
+
+    @Test func `one program does one job after another, and a new one follows when it dies`() async throws {
+        let processor = try HandlerRun.shell(Self.counter, "pool: 1")
+        let first = try numbers(try await ask(processor))
+        #expect(try numbers(try await ask(processor)) == [first[0], 2])
+        #expect(await failure(processor, "fail")?.kind == .permanent)
+        #expect(await failure(processor, "later")?.kind == .snooze(.seconds(7)))
+        #expect(try numbers(try await ask(processor)) == [first[0], 5])
+        let died = await failure(processor, "die")
+        #expect(died?.kind == .retryable)
+        #expect(died?.message.contains("status 3 without an answer") == true)
+        let next = try numbers(try await ask(processor))
+        #expect(next[0] != first[0] && next[1] == 1)
+        // Out of step: nobody knows what its next line would belong to.
+        #expect(await failure(processor, "odd")?.message.contains("not understood") == true)
+        #expect(try numbers(try await ask(processor))[0] != next[0])
+        await processor.pool?.close()
+        #expect(kill(pid_t(next[0]), 0) != 0)
+    }
+
+    @Test func `what is told before an answer belongs to its job`() async throws {
+        let processor = try HandlerRun.shell(Self.counter, "pool: 1")
+        for _ in 0..<50 {
+            let run = HandlerRun(payload: "\"say\"")
+            #expect(try await processor.process(run.job, context: run.context)?.text == "\"said\"")
+            #expect(run.record.messages == ["said"])
+        }
+        await processor.pool?.close()
+    }
+
+    @Test func `a job that is stopped takes its program along`() async throws {
+        let processor = try HandlerRun.shell(Self.counter, "pool: 1")
+        let pid = try numbers(try await ask(processor))[0]
+        let task = Task { try await ask(processor, "hang") }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { _ = try await task.value }
+        #expect(kill(pid_t(pid), 0) != 0)
+        #expect(try numbers(try await ask(processor))[0] != pid)
+        await processor.pool?.close()
+    }
+
+    @Test func `a program that rests for long is ended`() async throws {
+        let processor = try HandlerRun.shell(Self.counter, "pool: 1\nidle_timeout: 1")
+        let pid = try numbers(try await ask(processor))[0]
+        let began = ContinuousClock.now
+        while kill(pid_t(pid), 0) == 0, ContinuousClock.now - began < .seconds(10) {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(ContinuousClock.now - began > .milliseconds(900))
+        #expect(kill(pid_t(pid), 0) != 0)
+        #expect(try numbers(try await ask(processor))[1] == 1)
+        await processor.pool?.close()
+    }
+}
