@@ -99,6 +99,7 @@ let package = Package(
                 .embedInCode("0011_audit.sql"),
                 .embedInCode("0012_schedules.sql"),
                 .embedInCode("0013_lists.sql"),
+                .embedInCode("0014_sessions.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
@@ -121,10 +122,15 @@ let package = Package(
                 "Tokens",
                 crypto, logging, lifecycle,
             ] + http),
+        .target(
+            name: "Dashboard",
+            dependencies: ["API", "ControlPlane", "JobWorker", "Postgres", "Terminal", "Tokens", crypto] + http,
+            resources: [.embedInCode("Assets/dashboard.css"), .embedInCode("Assets/dashboard.js")],
+            swiftSettings: swiftSettings),
         room(
             "Daemon",
             [
-                "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "Dashboard", "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
                 "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
@@ -177,7 +183,7 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
+                "JobWorker", "Enrichment", "ControlPlane", "API", "Dashboard", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
             ] + http,
@@ -188,8 +194,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Tokens",
-                "Explanation", "Migrations", "Cron",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Dashboard",
+                "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,
             exclude: ["CommandLine/Golden"],
