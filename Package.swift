@@ -130,7 +130,8 @@ let package = Package(
         room(
             "Daemon",
             [
-                "Dashboard", "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "Dashboard", "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
+                "Enrichment",
                 "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
@@ -183,7 +184,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "ControlPlane", "API", "Dashboard", "Tokens", "Daemon", "Bench", "Terminal", "Doctor",
+                "JobWorker", "Enrichment", "ControlPlane", "API", "Dashboard", "Tokens", "Daemon", "Bench", "Terminal",
+                "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
             ] + http,

@@ -155,7 +155,8 @@ package struct Dashboard: Sendable {
         } catch let error as APIError {
             return Self.problem(error.message, error.status, session)
         } catch {
-            return Self.problem("The database doesn't answer. This page works again when it does.", .serviceUnavailable, session)
+            return Self.problem(
+                "The database doesn't answer. This page works again when it does.", .serviceUnavailable, session)
         }
     }
 

@@ -42,13 +42,15 @@ enum Words {
             case "blocked": "⧗"
             default: "○"
             }
-        return "<span class=\"state state-\(word)\"><span aria-hidden=\"true\">\(sign)</span> \(word.replacing("_", with: " "))</span>"
+        return
+            "<span class=\"state state-\(word)\"><span aria-hidden=\"true\">\(sign)</span> \(word.replacing("_", with: " "))</span>"
     }
 
     static func identifier(_ node: JSONNode?) -> HTML {
         let id = text(node)
         return id.isEmpty
-            ? "—" : "<a href=\"/dashboard/jobs/\(address: id)\" title=\"\(id)\"><code>\(String(id.prefix(8)))</code></a>"
+            ? "—"
+            : "<a href=\"/dashboard/jobs/\(address: id)\" title=\"\(id)\"><code>\(String(id.prefix(8)))</code></a>"
     }
 
     /// JSON on many lines.
@@ -61,7 +63,8 @@ enum Words {
                 + members.map { "\(blanks)\(JSONNode.string($0.name).text): \(indented($0.value, depth: depth + 1))" }
                 .joined(separator: ",\n") + "\n\(end)}"
         case .array(let elements) where !elements.isEmpty:
-            return "[\n" + elements.map { blanks + indented($0, depth: depth + 1) }.joined(separator: ",\n") + "\n\(end)]"
+            return "[\n" + elements.map { blanks + indented($0, depth: depth + 1) }.joined(separator: ",\n")
+                + "\n\(end)]"
         default: return node.text
         }
     }

@@ -23,7 +23,8 @@ extension RouteTable {
         return try await route.handler(
             APIRequest(
                 caller: caller, parameters: parameters, body: bytes,
-                document: try check.document(bytes, headers: [.contentType: "application/json"]), query: query, via: via))
+                document: try check.document(bytes, headers: [.contentType: "application/json"]), query: query, via: via
+            ))
     }
 
     /// The same, for answers that are JSON.

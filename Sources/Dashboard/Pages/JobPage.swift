@@ -71,7 +71,9 @@ struct JobPage {
             let text = Words.text(job[name])
             if !text.isEmpty { add(title, "\(text)") }
         }
-        func add(_ title: String, time name: String) { if job[name]?.string != nil { add(title, Words.time(job[name])) } }
+        func add(_ title: String, time name: String) {
+            if job[name]?.string != nil { add(title, Words.time(job[name])) }
+        }
         add("Workspace", text: "workspace_id")
         add("Queue", text: "job_queue")
         add("Priority", text: "priority")

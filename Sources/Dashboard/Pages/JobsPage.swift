@@ -100,14 +100,18 @@ struct JobsPage {
             let filter = Self.filters.compactMap { name in
                 form[name].flatMap { $0.isEmpty ? nil : JSONNode.Member(name, .string($0)) }
             }
-            guard !filter.isEmpty else { throw APIError.invalidParameter("the filter", "must name at least one condition") }
+            guard !filter.isEmpty else {
+                throw APIError.invalidParameter("the filter", "must name at least one condition")
+            }
             which = .init("filter", .object(filter))
             let query = filter.map { "\($0.name)=\(Words.text($0.value).percentEncoded)" }.joined(separator: "&")
             count = try await visit.get("/api/jobs", query + "&page=1&limit=1")["pagination"]?["total"]?.whole ?? 0
         } else {
             which = .init("ids", .array(ids.map { .string($0) }))
         }
-        guard count > 0 else { throw APIError.invalidParameter("the choice", "is empty: choose jobs, or all that a filter means") }
+        guard count > 0 else {
+            throw APIError.invalidParameter("the choice", "is empty: choose jobs, or all that a filter means")
+        }
         if form["confirmed"] == "yes" {
             var body: [JSONNode.Member] = [.init("action", .string(action)), which]
             if let reason = form["reason"], !reason.isEmpty { body.append(.init("reason", .string(reason))) }
@@ -120,7 +124,8 @@ struct JobsPage {
                 \(more)<p><a href="/dashboard/jobs">To the jobs</a></p>
                 """)
         }
-        var kept = (ids.map { ("id", $0) } + [("action", action), ("all", form["all"] ?? ""), ("confirmed", "yes")]).map {
+        var kept = (ids.map { ("id", $0) } + [("action", action), ("all", form["all"] ?? ""), ("confirmed", "yes")]).map
+        {
             "<input type=\"hidden\" name=\"\($0.0)\" value=\"\($0.1)\">" as HTML
         }
         kept += Self.filters.compactMap { name in

@@ -48,7 +48,8 @@ struct OverviewPage {
     static func verdict(_ figures: OverviewFigures) -> String {
         let running = figures.counts["processing"] ?? 0
         if let age = figures.oldestDue, age > 60, running == 0 {
-            return "Work stands still: \(count(figures.dueNow)) due, the oldest for \(Words.seconds(age)), and nothing runs."
+            return
+                "Work stands still: \(count(figures.dueNow)) due, the oldest for \(Words.seconds(age)), and nothing runs."
         }
         if let age = figures.oldestDue, age > 60 {
             return "Work flows slowly: \(count(figures.dueNow)) due, the oldest for \(Words.seconds(age))."
@@ -62,7 +63,9 @@ struct OverviewPage {
 
     private func tiles(_ figures: OverviewFigures) -> HTML {
         func tile(_ title: String, _ value: String, _ link: String? = nil) -> HTML {
-            let shown: HTML = link.map { "<a href=\"/dashboard/jobs?status=\($0)&amp;\(visit.workspaceQuery)\">\(value)</a>" } ?? "\(value)"
+            let shown: HTML =
+                link.map { "<a href=\"/dashboard/jobs?status=\($0)&amp;\(visit.workspaceQuery)\">\(value)</a>" }
+                ?? "\(value)"
             return "<div class=\"tile\"><dt>\(title)</dt><dd>\(shown)</dd></div>"
         }
         func state(_ name: String) -> String { Self.count(figures.counts[name] ?? 0) }

@@ -21,7 +21,8 @@ struct RecordPages {
                 """)
         }
         return visit.layout("/dashboard/dead-letters").page(
-            "Dead letters", events: "/dashboard/events?\(visit.workspaceQuery)", "<div data-part=\"groups\">\(table.html)</div>")
+            "Dead letters", events: "/dashboard/events?\(visit.workspaceQuery)",
+            "<div data-part=\"groups\">\(table.html)</div>")
     }
 
     func schedules() async throws -> Response {
@@ -61,7 +62,8 @@ struct RecordPages {
     func queues() async throws -> Response {
         let document = try await visit.get("/api/queues")
         var table = TableView(
-            caption: "Queues by name", heads: ["Queue", "Waiting", "Due", "Running", "Limit", "Oldest due", "State", "Change"],
+            caption: "Queues by name",
+            heads: ["Queue", "Waiting", "Due", "Running", "Limit", "Oldest due", "State", "Change"],
             empty: "<p>No queue holds a job.</p>")
         for queue in document["queues"]?.elements ?? [] {
             let name = Words.text(queue["name"])
@@ -96,7 +98,9 @@ struct RecordPages {
             heads: ["Worker", "State", "Host", "Version", "Running", "Queues", "Types", "Started", "Seen"],
             empty: "<p>No worker was seen in the last day.</p>")
         for worker in document["workers"]?.elements ?? [] {
-            func list(_ name: String) -> String { (worker[name]?.elements ?? []).map { Words.text($0) }.joined(separator: ", ") }
+            func list(_ name: String) -> String {
+                (worker[name]?.elements ?? []).map { Words.text($0) }.joined(separator: ", ")
+            }
             table.rows.append(
                 """
                 <tr><td><code>\(Words.text(worker["id"]))</code></td><td>\(Words.state(worker["state"]))</td>
@@ -112,7 +116,8 @@ struct RecordPages {
         let document = try await visit.get(
             "/api/audit", [visit.workspaceQuery, try visit.query(of: ["cursor", "job_id"]), "limit=50"].joinedQuery)
         var table = TableView(
-            caption: "Changes by people, the latest first", heads: ["When", "Who", "How", "What", "Of", "Job", "Reason"],
+            caption: "Changes by people, the latest first",
+            heads: ["When", "Who", "How", "What", "Of", "Job", "Reason"],
             empty: "<p>Nobody has changed anything yet.</p>")
         for entry in document["entries"]?.elements ?? [] {
             table.rows.append(
@@ -127,7 +132,9 @@ struct RecordPages {
 
     func health() async throws -> Response {
         guard case .object(let members) = try await visit.get("/api/jobs/worker") else { throw APIError.missingPage }
-        let rows = members.map { "<div><dt>\($0.name.replacing("_", with: " "))</dt><dd>\(Words.text($0.value))</dd></div>" as HTML }
+        let rows = members.map {
+            "<div><dt>\($0.name.replacing("_", with: " "))</dt><dd>\(Words.text($0.value))</dd></div>" as HTML
+        }
         return visit.layout("/dashboard/health").page("Health", "<dl class=\"facts\">\(rows)</dl>")
     }
 
