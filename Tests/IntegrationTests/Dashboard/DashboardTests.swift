@@ -69,12 +69,11 @@ import Testing
             ] {
                 #expect(try await form(api, path, body, cookie: cookie, origin: origin).status == 403)
             }
-            #expect(try await database.count("SELECT count(*) FROM public.jobs WHERE status = 'cancelled'") == 0)
+            #expect(try await database.count("status = 'cancelled'") == 0)
             #expect(try await form(api, path, "form_token=\(token)", cookie: cookie).status == 303)
-            #expect(try await database.count("SELECT count(*) FROM public.jobs WHERE status = 'cancelled'") == 1)
+            #expect(try await database.count("status = 'cancelled'") == 1)
             #expect(
-                try await database.count(
-                    "SELECT count(*) FROM public.job_audit WHERE via = 'dashboard' AND actor = 'operator:test'") == 1)
+                try await database.count("via = 'dashboard' AND actor = 'operator:test'", of: "public.job_audit") == 1)
         }
     }
 
@@ -83,10 +82,10 @@ import Testing
             let cookie = try await signIn(api)
             let secret = String(cookie.split(separator: "=")[1])
             #expect(
-                try await database.count("SELECT count(*) FROM jobworker.sessions WHERE digest = \(secret)") == 0)
+                try await database.count("digest = '\(secret)'", of: "jobworker.sessions") == 0)
             let token = try formToken(try await get(api, "/dashboard", cookie))
             #expect(try await form(api, "/dashboard/sign-out", "form_token=\(token)", cookie: cookie).status == 303)
-            #expect(try await database.count("SELECT count(*) FROM jobworker.sessions") == 0)
+            #expect(try await database.count("true", of: "jobworker.sessions") == 0)
             #expect(try await get(api, "/dashboard", cookie).status == 303)
         }
     }
