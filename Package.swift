@@ -99,11 +99,16 @@ let package = Package(
                 .embedInCode("0011_audit.sql"),
                 .embedInCode("0012_schedules.sql"),
                 .embedInCode("0013_lists.sql"),
-                .embedInCode("0014_sessions.sql"),
+                .embedInCode("0014_schedule_bounds.sql"),
+                .embedInCode("0015_later_jobs.sql"),
+                .embedInCode("0016_change_announcements.sql"),
+                .embedInCode("0017_webhooks.sql"),
+                .embedInCode("0018_sessions.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
+        room("Webhooks", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", crypto]),
         room(
             "Development",
             [
@@ -118,8 +123,8 @@ let package = Package(
         room(
             "API",
             [
-                "ControlPlane", "JobWorker", "Enrichment", "Explanation", "HTTPClient", "Postgres", "Terminal",
-                "Tokens",
+                "ControlPlane", "JobWorker", "Enrichment", "Webhooks", "Explanation", "HTTPClient", "Postgres",
+                "Terminal", "Tokens",
                 crypto, logging, lifecycle,
             ] + http),
         .target(
@@ -130,9 +135,9 @@ let package = Package(
         room(
             "Daemon",
             [
-                "Dashboard", "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
-                "Enrichment",
-                "ControlPlane", "API",
+                "Dashboard",
+                "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "Webhooks", "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
             ]),
 
@@ -140,18 +145,19 @@ let package = Package(
 
         // What the commands share.
         room("Terminal", []),
-        room("Doctor", ["JobWorker", "Enrichment", "Migrations", "Postgres", "Settings", subprocess]),
+        room("Doctor", ["JobWorker", "Enrichment", "Webhooks", "Migrations", "Postgres", "Settings", subprocess]),
         room(
             "Console",
             [
-                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "ControlPlane",
+                "Terminal", "Doctor", "Explanation", "JobWorker", "Cron", "Migrations", "Enrichment", "Webhooks",
+                "ControlPlane",
                 "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
 
         .executableTarget(
             name: "jobworker",
             dependencies: [
-                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
+                "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "Webhooks",
                 "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
             ],
@@ -184,7 +190,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "ControlPlane", "API", "Dashboard", "Tokens", "Daemon", "Bench", "Terminal",
+                "JobWorker", "Enrichment", "Webhooks", "ControlPlane", "API", "Dashboard", "Tokens", "Daemon", "Bench",
+                "Terminal",
                 "Doctor",
                 "Console", "Explanation",
                 logging, coreMetrics, crypto, cryptoExtras, lifecycle, signals,
@@ -196,7 +203,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "ControlPlane", "API", "Dashboard",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "ControlPlane", "API",
+                "Dashboard",
                 "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,

@@ -37,6 +37,10 @@ public struct Migration: Sendable {
         Migration(11, "audit", PackageResources._011_audit_sql),
         Migration(12, "schedules", PackageResources._012_schedules_sql),
         Migration(13, "lists", PackageResources._013_lists_sql),
-        Migration(14, "sessions", PackageResources._014_sessions_sql),
+        Migration(14, "schedule_bounds", PackageResources._014_schedule_bounds_sql),
+        Migration(15, "later_jobs", PackageResources._015_later_jobs_sql),
+        Migration(16, "change_announcements", PackageResources._016_change_announcements_sql),
+        Migration(17, "webhooks", PackageResources._017_webhooks_sql),
+        Migration(18, "sessions", PackageResources._018_sessions_sql),
     ]
 }

@@ -105,12 +105,20 @@ package struct APIDatabase: Service {
         _ request: APIRequest, of route: String, standIn: String? = nil, asProgram: Bool = false,
         _ body: @Sendable (isolated Connection) throws -> Reply
     ) async throws -> Response {
+        try await reply(to: request, of: route, standIn: standIn, asProgram: asProgram, body).response
+    }
+
+    /// The same, for who has something to add to the answer that is not to be remembered with it.
+    func reply(
+        to request: APIRequest, of route: String, standIn: String? = nil, asProgram: Bool = false,
+        _ body: @Sendable (isolated Connection) throws -> Reply
+    ) async throws -> Reply {
         let reason = try request.reason
         let roles =
             asProgram
             ? [Self.requester(request.caller, via: request.via, reason: reason).statement]
             : Self.role(of: request.caller, via: request.via, reason: reason)
-        let reply = try await translated {
+        return try await translated {
             guard let key = request.idempotencyKey else {
                 return try await pool.beginning(with: roles).transaction(body)
             }
@@ -124,7 +132,6 @@ package struct APIDatabase: Service {
                 return reply
             }
         }
-        return reply.response
     }
 
     /// Changes much, in several transactions.

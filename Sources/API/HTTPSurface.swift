@@ -25,6 +25,7 @@ package struct HTTPSurface: Sendable {
             + EventRoutes(database: database, hub: hub).routes + RecordRoutes(database: database).routes
             + WorkspaceRoutes(database: database, vault: vault, keys: keys).routes
             + ScheduleRoutes(database: database).routes
+            + WebhookRoutes(database: database, vault: vault).routes
             + OperationRoutes(database: database, silence: silence).routes
     }
 

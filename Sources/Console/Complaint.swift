@@ -34,6 +34,12 @@ package struct Complaint: Error, Sendable, Equatable {
             case .invalid: self.init(.usage, refusal.description, advice: "Nothing was changed.")
             case .exists: self.init(.failed, refusal.description, advice: "'jobworker schedules set' changes it.")
             }
+        case let refusal as WebhookRefusal:
+            switch refusal {
+            case .notFound: self.init(.notFound, refusal.description)
+            case .invalid: self.init(.usage, refusal.description, advice: "Nothing was changed.")
+            case .conflict: self.init(.failed, refusal.description)
+            }
         case let error as KeyVaultError:
             switch error {
             case .noKeys, .badKey: self.init(.badConfiguration, error.description)

@@ -6,6 +6,8 @@ package enum Recurrence: Sendable, Hashable {
     /// Seconds, counted on from the tick before.
     case every(Int)
 
+    /// The moments that are counted with: of the years 1970 to 2199, as the table's check allows.
+    package static let span = 0...7_258_118_400_000_000
     private static let second = 1_000_000
 
     /// - Throws: `CronError`.
@@ -23,8 +25,13 @@ package enum Recurrence: Sendable, Hashable {
     }
 
     /// The first tick after a moment: for an interval, after the tick that the moment is.
-    /// - Returns: `nil` where there is none for years.
+    /// - Returns: `nil` where there is none for years, and for a moment outside of the span.
     package func next(after moment: Int) -> Int? {
+        guard Recurrence.span.contains(moment) else { return nil }
+        return step(after: moment).flatMap { Recurrence.span.contains($0) ? $0 : nil }
+    }
+
+    private func step(after moment: Int) -> Int? {
         switch self {
         case .every(let seconds): return moment + seconds * Recurrence.second
         case .cron(let expression, let zone):
@@ -84,15 +91,16 @@ package enum Recurrence: Sendable, Hashable {
     }
 
     /// - Parameters:
-    ///   - first: The earliest tick that may be due.
+    ///   - first: The earliest tick that may be due; one outside of the span counts as its nearest end.
     ///   - count: At most so many are told, the latest; above 0.
     package func due(from first: Int, through now: Int, atMost count: Int) -> Due {
+        let first = min(max(first, Recurrence.span.lowerBound), Recurrence.span.upperBound)
         guard first <= now else { return Due(ticks: [], isCut: false, next: first) }
         if case .every(let seconds) = self {
             let step = seconds * Recurrence.second
             let passed = (now - first) / step
             let ticks = (max(0, passed - count + 1)...passed).map { first + $0 * step }
-            return Due(ticks: ticks, isCut: passed >= count, next: first + (passed + 1) * step)
+            return Due(ticks: ticks, isCut: passed >= count, next: next(after: first + passed * step))
         }
         // After a long absence there may be millions: look back only as far as it takes.
         var window = 60 * Recurrence.second * count

@@ -18,12 +18,18 @@ package struct ZoneDirectory: Sendable {
         }
         guard let bytes = ZoneDirectory.read("\(path)/\(name)") else {
             guard access(path + "/Europe", F_OK) == 0 else {
-                throw CronError("this machine knows no time zones: install the package tzdata (looked in \(path))")
+                throw CronError(
+                    "this machine knows no time zones: install the package tzdata (looked in \(path))",
+                    isOfMachine: true)
             }
-            throw CronError("the time zone '\(name)' is not known: write an IANA name such as Europe/Berlin, or UTC")
+            throw CronError(
+                "the time zone '\(name)' is not known: write an IANA name such as Europe/Berlin, or UTC",
+                isOfMachine: true)
         }
         guard let rules = ZoneRules(tzif: bytes) else {
-            throw CronError("the file of the time zone '\(name)' can't be read: install the package tzdata again")
+            throw CronError(
+                "the file of the time zone '\(name)' can't be read: install the package tzdata again",
+                isOfMachine: true)
         }
         return rules
     }

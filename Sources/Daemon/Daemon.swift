@@ -15,6 +15,7 @@ public import Settings
 import Synchronization
 import Systemd
 import Telemetry
+import Webhooks
 
 /// The whole long-running program, put together from the settings: what `jobworker run` starts.
 public struct Daemon: Sendable {
@@ -84,11 +85,14 @@ public struct Daemon: Sendable {
             onRequest: { status in
                 Counter(label: MetricCatalog.apolloRequests.name, dimensions: [("status", status)]).increment()
             })
+        // What handlers and enrichment may reach is not for webhooks: they share no connection.
+        let webhookClient = Client()
         let worker = JobWorker(
             configuration: WorkerConfiguration(
                 configuration, identity: identity, version: version, holdsInstanceLock: lock != nil),
             pool: pool, listen: settings(configuration.listenConnection, "listen"),
-            processors: try registry(enrichment), logger: logger, check: whenConnected(pool),
+            processors: try registry(enrichment), logger: logger,
+            webhooks: WebhookSender(client: webhookClient, vault: vault), check: whenConnected(pool),
             migrate: migratingFirst ? migration() : nil)
         // Figures have a connection of their own, opened when somebody asks for them.
         let figuresPool = ConnectionPool(settings(configuration[Catalog.databaseURL], "figures"), limit: 1)
@@ -105,6 +109,7 @@ public struct Daemon: Sendable {
         await statsd?.stop()
         await figuresPool.close()
         await client.shutdown()
+        await webhookClient.shutdown()
         withExtendedLifetime(lock) {}
     }
 
@@ -158,6 +163,7 @@ public struct Daemon: Sendable {
                     notifier: notifier, watchdog: Watchdog(), worker: worker, isServing: { isServing.value },
                     logger: logger
                 ),
+                StartupMemory(worker: worker),
                 api.database,
                 server,
                 // Its streams end before the server waits for the answers that are being given.

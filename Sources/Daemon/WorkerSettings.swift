@@ -26,6 +26,9 @@ extension WorkerConfiguration {
         pollInterval = configuration[Catalog.pollInterval]
         jobTimeout = configuration[Catalog.jobTimeout]
         shutdownTimeout = configuration[Catalog.shutdownTimeout]
+        webhooksReachPrivate = configuration[Catalog.webhookAllowPrivate]
+        webhookFailuresMax = configuration[Catalog.webhookFailuresMax]
+        webhookKeep = configuration[Catalog.webhookKeep]
         retry = RetryPolicy(
             delayBase: configuration[Catalog.retryDelayBase], delayMax: configuration[Catalog.retryDelayMax],
             jitter: configuration[Catalog.retryJitter])

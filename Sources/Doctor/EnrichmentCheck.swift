@@ -22,6 +22,16 @@ enum EnrichmentCheck {
                         "Add the encryption key that is missing to WORKER_ENCRYPTION_KEYS, or enter the Apollo keys anew."
                 ))
         }
+        if !survey.unreadableWebhooks.isEmpty {
+            findings.append(
+                .fail(
+                    "keys",
+                    "the secrets of \(counted(survey.unreadableWebhooks.count, "webhook")) can't be decrypted: "
+                        + listed(survey.unreadableWebhooks.map { $0.text }, max: 2),
+                    advice:
+                        "Add the encryption key that is missing to WORKER_ENCRYPTION_KEYS, or remove and add them anew."
+                ))
+        }
         guard let current else {
             findings.append(
                 .warn(
@@ -42,6 +52,15 @@ enum EnrichmentCheck {
             findings.append(
                 .warn(
                     "keys", "\(counted(count, "Apollo key")) still encrypted with \(listed(older.keys.sorted()))",
+                    advice: "'jobworker keys rotate' encrypts them with '\(current)'; then the older keys may go."))
+        }
+        let olderSecrets = survey.encryptedSecrets.filter { $0.key != current }
+        if !olderSecrets.isEmpty {
+            let count = olderSecrets.values.reduce(0, +)
+            findings.append(
+                .warn(
+                    "keys",
+                    "\(counted(count, "webhook secret")) still encrypted with \(listed(olderSecrets.keys.sorted()))",
                     advice: "'jobworker keys rotate' encrypts them with '\(current)'; then the older keys may go."))
         }
         let count = survey.encrypted[current] ?? 0

@@ -92,6 +92,7 @@ public struct Examination: Sendable {
         findings += await attempt("enrichment") {
             [EnrichmentCheck.finding(try await ColumnCheck(pool: store.pool).missing())]
         }
+        findings += await attempt("webhooks") { WebhookCheck.findings(try await store.webhookSurvey()) }
         findings += await attempt("keys") {
             let vault = try configuration.keyVault()
             let survey = try await KeyRotation(pool: store.pool, vault: vault).survey()

@@ -75,7 +75,8 @@ struct ApolloClient: Sendable {
             switch error {
             case .timedOut: throw ApolloFault.timedOut
             case .responseTooLarge(let limit): throw ApolloFault.unreadable("it is longer than \(limit) bytes")
-            case .headersTooLarge, .connectionFailed, .invalidURL, .invalidHeader, .transport, .clientShutDown:
+            case .headersTooLarge, .connectionFailed, .addressRefused, .invalidURL, .invalidHeader, .transport,
+                .clientShutDown:
                 throw ApolloFault.unreachable(key.redacted(in: "\(error)").withoutPersonalData)
             }
         }

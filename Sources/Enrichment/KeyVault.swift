@@ -1,7 +1,7 @@
 import Crypto
 public import FoundationEssentials
 
-/// Encrypts the workspaces' Apollo keys, and decrypts them.
+/// Encrypts the workspaces' Apollo keys and the secrets of their webhooks, and decrypts them.
 ///
 /// A stored key is `v1:<key id>:<base64 of nonce, ciphertext and tag>`, AES-256-GCM. Authenticated with it are the
 /// column, the key id and the workspace, so that a value copied to another workspace's row does not open.
@@ -12,6 +12,12 @@ public struct KeyVault: Sendable {
         case encrypted(keyID: String)
         /// Readable by whoever reads the row: to be rotated.
         case none
+    }
+
+    /// The column that a value is stored in: one that is moved to another doesn't open.
+    package enum Column: String, Sendable {
+        case apolloKey = "apollo_api_key"
+        case webhookSecret = "webhook_secret"
     }
 
     private let keys: [(id: String, key: SymmetricKey)]
@@ -63,11 +69,16 @@ public struct KeyVault: Sendable {
     /// Encrypts `key` for the settings row of `workspace`.
     /// - Throws: `KeyVaultError.noKeys`.
     public func seal(_ key: APIKey, workspace: UUID) throws(KeyVaultError) -> String {
+        try seal(key, for: .apolloKey, of: workspace)
+    }
+
+    /// The same for any column.
+    package func seal(_ key: APIKey, for column: Column, of workspace: UUID) throws(KeyVaultError) -> String {
         guard let current = keys.first else { throw .noKeys }
         do {
             let box = try key.withBytes { bytes in
                 try AES.GCM.seal(
-                    bytes, using: current.key, authenticating: KeyVault.authenticated(current.id, workspace))
+                    bytes, using: current.key, authenticating: KeyVault.authenticated(column, current.id, workspace))
             }
             // A nonce of the usual length always gives the combined form.
             guard let combined = box.combined else { throw KeyVaultError.unreadable }
@@ -86,8 +97,18 @@ public struct KeyVault: Sendable {
             guard let key = KeyVault.apiKey(bytes) else { throw .unreadable }
             return (key, .none)
         }
+        return try openSealed(stored, for: .apolloKey, of: workspace)
+    }
+
+    /// Decrypts what a column of a row of `workspace` holds.
+    /// - Throws: `KeyVaultError`, without a word of what was stored.
+    package func openSealed(
+        _ stored: String, for column: Column, of workspace: UUID
+    ) throws(KeyVaultError) -> (key: APIKey, protection: Protection) {
         let parts = stored.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 3, let combined = Data(base64Encoded: String(parts[2])) else { throw .unreadable }
+        guard parts.count == 3, parts[0] == "v1", let combined = Data(base64Encoded: String(parts[2])) else {
+            throw .unreadable
+        }
         let id = String(parts[1])
         guard let sealing = keys.first(where: { $0.id == id }) else {
             throw .unknownKey(id: id.utf8.count <= 32 && id.utf8.allSatisfy(KeyVault.isAllowedInID) ? id : "?")
@@ -95,7 +116,7 @@ public struct KeyVault: Sendable {
         do {
             var bytes = try AES.GCM.open(
                 AES.GCM.SealedBox(combined: combined), using: sealing.key,
-                authenticating: KeyVault.authenticated(id, workspace))
+                authenticating: KeyVault.authenticated(column, id, workspace))
             defer { bytes.resetBytes(in: 0..<bytes.count) }
             guard let key = KeyVault.apiKey(bytes) else { throw KeyVaultError.unreadable }
             return (key, .encrypted(keyID: id))
@@ -109,13 +130,13 @@ public struct KeyVault: Sendable {
     public func fingerprint(of key: APIKey, workspace: UUID) -> String {
         guard let current = keys.first else { return "none" }
         var code = HMAC<SHA256>(key: current.key)
-        code.update(data: KeyVault.authenticated("fingerprint", workspace))
+        code.update(data: KeyVault.authenticated(.apolloKey, "fingerprint", workspace))
         key.withBytes { code.update(data: $0) }
         return code.finalize().map { String($0, radix: 16) }.joined(separator: ":")
     }
 
-    private static func authenticated(_ keyID: String, _ workspace: UUID) -> Data {
-        Data("apollo_api_key\(keyID)\(workspace.uuidString.lowercased())".utf8)
+    private static func authenticated(_ column: Column, _ keyID: String, _ workspace: UUID) -> Data {
+        Data("\(column.rawValue)\(keyID)\(workspace.uuidString.lowercased())".utf8)
     }
 
     private static func apiKey(_ bytes: Data) -> APIKey? {

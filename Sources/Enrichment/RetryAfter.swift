@@ -1,14 +1,14 @@
 import Postgres
 
 /// The header `Retry-After`: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
-enum RetryAfter {
+package enum RetryAfter {
     /// How long the other side asks to wait: 0 to 3600 s, longer wishes are cut to that.
     ///
     /// - Parameters:
     ///   - header: Seconds, or a date such as `Sun, 06 Nov 1994 08:49:37 GMT`.
     ///   - date: The same answer's `Date`: a date is measured by the clock it came from, not by ours.
     /// - Returns: `nil` for what can't be read, a negative number included.
-    static func delay(_ header: String?, date: String?) -> Duration? {
+    package static func delay(_ header: String?, date: String?) -> Duration? {
         guard let header = header?.cleaned else { return nil }
         if header.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) {
             // More digits than fit are a long time as well.

@@ -21,6 +21,8 @@ public final class Client: Sendable {
         /// A connected transfer that moves less than a byte a second for this long has failed.
         /// Waiting for the first byte of an answer counts.
         public var stallTimeout: Duration
+        /// Addresses of names, in place of what the system's resolver says: `name:port:address`. For tests.
+        package var hosts: [String] = []
 
         public init(
             userAgent: String = "jobworker", maxConnectionsPerHost: Int = 16,

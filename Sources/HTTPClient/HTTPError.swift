@@ -1,6 +1,6 @@
 /// Why there is no answer. An answer of any status is not an error.
 ///
-/// After `invalidURL`, `invalidHeader`, `connectionFailed` and `clientShutDown` before sending, the
+/// After `invalidURL`, `invalidHeader`, `connectionFailed`, `addressRefused` and `clientShutDown` before sending, the
 /// server has seen nothing. After the others it may have carried the request out.
 public enum HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
     /// The limit that was reached: the request's `timeout` or `connectTimeout`, or the client's
@@ -12,6 +12,8 @@ public enum HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
     case headersTooLarge
     /// Name not found, connection refused, TLS refused. Holds libcurl's sentence.
     case connectionFailed(String)
+    /// The request may reach public addresses alone, and this is none: nothing was sent there. Holds a sentence.
+    case addressRefused(String)
     /// Not an absolute `http` or `https` URL. Holds a sentence, without the URL's secrets.
     case invalidURL(String)
     /// A name or value that can't be sent as it is. Holds a sentence, without the value.
@@ -27,6 +29,7 @@ public enum HTTPError: Error, Sendable, Hashable, CustomStringConvertible {
         case .responseTooLarge(let limit): "the answer is longer than \(limit) bytes"
         case .headersTooLarge: "the answer's headers are longer than \(Transfer.headerBytesMax) bytes"
         case .connectionFailed(let reason): "no connection: \(reason)"
+        case .addressRefused(let reason): reason
         case .invalidURL(let reason): "invalid URL: \(reason)"
         case .invalidHeader(let reason): "invalid header: \(reason)"
         case .transport(let code, let reason): "\(reason) (libcurl error \(code))"

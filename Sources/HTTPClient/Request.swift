@@ -15,8 +15,21 @@ public struct Request: Sendable {
     public var connectTimeout: Duration
     /// The longest body accepted, counted after decompression.
     public var maxResponseBytes: Int
+    /// A body that is longer is cut off, and the answer given without any, instead of an error. For who wants the status.
+    public var ignoresLongBody = false
+    /// Whether the proxies of the environment are used.
+    public var usesProxy = true
+    /// Where the connection may go. Looked at for each address that the name has, when it is connected to.
+    public var reach = Reach.anywhere
     /// Where to connect instead of the URL's host and port; the URL still gives `Host` and path.
     public var unixSocketPath: String?
+
+    public enum Reach: Sendable, Hashable {
+        case anywhere
+        /// What whoever gave the URL could reach as well: public addresses, and of the ports below 1024 only 80 and 443.
+        /// The environment's proxies are not used, as they would connect on their own.
+        case publicAddresses
+    }
 
     public init(
         method: String = "GET", url: String, headers: [(name: String, value: String)] = [],

@@ -13,11 +13,14 @@ final class Transfer {
     private(set) var setUpFailure: HTTPError?
 
     private var headerList: UnsafeMutablePointer<curl_slist>?
+    private var hostList: UnsafeMutablePointer<curl_slist>?
     /// libcurl's sentence about a failure, NUL-terminated.
     private let message: UnsafeMutablePointer<CChar>
     private var headers: [(name: String, value: String)] = []
     private var headerBytes = 0
     private var body: [UInt8] = []
+    /// The body became too long for a request that doesn't need it.
+    private var isCutOff = false
     /// Why a callback told libcurl to stop.
     private var refusal: HTTPError?
 
@@ -30,6 +33,7 @@ final class Transfer {
         setTarget(configuration)
         setHeaders(configuration)
         setLimits(configuration)
+        setReach(configuration)
         let context = Unmanaged.passUnretained(self).toOpaque()
         check(shim_easy_set_pointer(easy, CURLOPT_ERRORBUFFER, message))
         check(shim_easy_set_pointer(easy, CURLOPT_WRITEDATA, context))
@@ -39,9 +43,10 @@ final class Transfer {
     }
 
     deinit {
-        // The handle first: it still points to the other two.
+        // The handle first: it still points to the others.
         curl_easy_cleanup(easy)
         curl_slist_free_all(headerList)
+        curl_slist_free_all(hostList)
         message.deallocate()
     }
 
@@ -114,16 +119,51 @@ final class Transfer {
         }
     }
 
+    private func setReach(_ configuration: Client.Configuration) {
+        for host in configuration.hosts { hostList = curl_slist_append(hostList, host) ?? hostList }
+        if hostList != nil { check(shim_easy_set_pointer(easy, CURLOPT_RESOLVE, hostList)) }
+        if !call.request.usesProxy || call.request.reach == .publicAddresses {
+            check(shim_easy_set_string(easy, CURLOPT_PROXY, ""))
+        }
+        guard call.request.reach == .publicAddresses else { return }
+        let context = Unmanaged.passUnretained(self).toOpaque()
+        check(shim_easy_set_pointer(easy, CURLOPT_OPENSOCKETDATA, context))
+        check(shim_easy_set_opener(easy, openSocket))
+        // A kept connection may have been opened while more was allowed.
+        check(shim_easy_set_pointer(easy, CURLOPT_PREREQDATA, context))
+        check(shim_easy_set_inspector(easy, inspectConnection))
+    }
+
     private func check(_ result: CURLcode) {
         guard result != CURLE_OK, setUpFailure == nil else { return }
         setUpFailure = .transport(code: Int(result.rawValue), String(cString: curl_easy_strerror(result)))
+    }
+
+    // MARK: Connecting
+
+    /// Whether a connection may go there; says so in the outcome if not.
+    fileprivate func allows(_ address: RemoteAddress?, port: Int) -> Bool {
+        guard let address, address.isPublic else {
+            refusal = .addressRefused(
+                "the address \(address.map { "\($0)" } ?? "of that kind") is not a public one, and may not be reached")
+            return false
+        }
+        guard port >= 1024 || port == 80 || port == 443 else {
+            refusal = .addressRefused("the port \(port) may not be reached: of those below 1024 only 80 and 443")
+            return false
+        }
+        return true
     }
 
     // MARK: Receiving
 
     fileprivate func receive(body bytes: UnsafeRawBufferPointer) -> Bool {
         guard body.count + bytes.count <= call.request.maxResponseBytes else {
-            refusal = .responseTooLarge(limit: call.request.maxResponseBytes)
+            if call.request.ignoresLongBody {
+                isCutOff = true
+            } else {
+                refusal = .responseTooLarge(limit: call.request.maxResponseBytes)
+            }
             return false
         }
         body.append(contentsOf: bytes)
@@ -152,12 +192,13 @@ final class Transfer {
 
     /// What the caller gets, now that libcurl is done with `result`.
     func outcome(of result: CURLcode, stallTimeout: Duration) -> Call.Outcome {
-        if let refusal { return .failure(refusal) }
+        // One of a name's addresses may have been refused, and another one taken.
+        if let refusal, result != CURLE_OK { return .failure(refusal) }
+        if isCutOff || (result == CURLE_FILESIZE_EXCEEDED && call.request.ignoresLongBody) {
+            return .success(Response(status: status, headers: headers, body: []))
+        }
         switch result {
-        case CURLE_OK:
-            var status = 0
-            shim_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
-            return .success(Response(status: status, headers: headers, body: body))
+        case CURLE_OK: return .success(Response(status: status, headers: headers, body: body))
         case CURLE_OPERATION_TIMEDOUT:
             // libcurl watches two limits, and doesn't say which was reached.
             var connected: curl_off_t = 0
@@ -174,6 +215,12 @@ final class Transfer {
         default:
             return .failure(HTTPError.transport(code: Int(result.rawValue), sentence(result)))
         }
+    }
+
+    private var status: Int {
+        var status = 0
+        shim_easy_get_long(easy, CURLINFO_RESPONSE_CODE, &status)
+        return status
     }
 
     private func sentence(_ result: CURLcode) -> String {
@@ -193,6 +240,28 @@ extension Slice<UnsafeRawBufferPointer> {
 }
 
 // Free functions, not closures: C calls them on the client's thread, where no isolation holds.
+
+private func openSocket(
+    _ context: UnsafeMutableRawPointer?, _ purpose: curlsocktype, _ target: UnsafeMutablePointer<curl_sockaddr>?
+) -> curl_socket_t {
+    guard let context, let target else { return shim_bad_socket }
+    let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+    var bytes = [UInt8](repeating: 0, count: 16)
+    var port: Int32 = 0
+    let count = Int(shim_address_bytes(target, &bytes, &port))
+    let address = count == 0 ? nil : RemoteAddress(bytes: Array(bytes.prefix(count)))
+    return transfer.allows(address, port: Int(port)) ? shim_open_socket(target) : shim_bad_socket
+}
+
+private func inspectConnection(
+    _ context: UnsafeMutableRawPointer?, _ remote: UnsafeMutablePointer<CChar>?, _ local: UnsafeMutablePointer<CChar>?,
+    _ remotePort: Int32, _ localPort: Int32
+) -> Int32 {
+    guard let context, let remote else { return CURL_PREREQFUNC_ABORT }
+    let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+    let address = RemoteAddress(text: String(cString: remote))
+    return transfer.allows(address, port: Int(remotePort)) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT
+}
 
 private func receiveBody(
     _ bytes: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?

@@ -86,7 +86,8 @@ extension Timestamp: CustomStringConvertible {
         if self == .distantPast { return "-infinity" }
         let perDay: Int64 = 86_400_000_000
         let day = Timestamp.floorDivide(microseconds, by: perDay)
-        let inDay = microseconds - day * perDay
+        // Not by day * perDay, which overflows beside the extremes.
+        let inDay = (microseconds % perDay + perDay) % perDay
         let (year, month, dayOfMonth) = Timestamp.civil(daysSinceEpoch: Int(day))
         let seconds = Int(inDay / 1_000_000)
         var text = Timestamp.pad(year, 4) + "-" + Timestamp.pad(month, 2) + "-" + Timestamp.pad(dayOfMonth, 2)

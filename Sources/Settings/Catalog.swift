@@ -139,6 +139,17 @@ public enum Catalog {
         "WORKER_WEBHOOK_ALLOW_PRIVATE", fallback: false, .boolean, reload: .live,
         help: "Lets webhooks reach private and loopback addresses.")
 
+    public static let webhookFailuresMax: Setting<Int> = .init(
+        "WORKER_WEBHOOK_FAILURES_MAX", fallback: 100, .whole(1...1_000_000), reload: .live,
+        help: """
+            So many failed tries of a webhook's endpoint, one after the other, disable it. 100 take about a day, as the \
+            pauses between them grow to 15 minutes.
+            """)
+
+    public static let webhookKeep: Setting<Duration> = .init(
+        "WORKER_WEBHOOK_KEEP_DAYS", fallback: .seconds(30 * 86_400), .days(1...3650), reload: .live,
+        help: "Days for which deliveries of webhooks are kept once they are settled.")
+
     // MARK: Enrichment
 
     public static let encryptionKeys: Setting<EncryptionKeys?> = .init(
@@ -212,6 +223,7 @@ public enum Catalog {
             settings: [
                 AnySetting(socket), AnySetting(httpListen), AnySetting(secretToken),
                 AnySetting(supabaseJWTSecret), AnySetting(supabaseJWKSFile), AnySetting(webhookAllowPrivate),
+                AnySetting(webhookFailuresMax), AnySetting(webhookKeep),
             ]),
         Section(
             title: "Enrichment",

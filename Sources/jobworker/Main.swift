@@ -21,7 +21,7 @@ struct Main: AsyncParsableCommand {
                 name: "Jobs",
                 subcommands: [
                     Enqueue.self, Jobs.self, Why.self, Schedules.self, Stats.self, Queues.self, Workers.self,
-                    Audit.self,
+                    Webhooks.self, Audit.self,
                 ]),
             CommandGroup(
                 name: "Set-up",

@@ -29,11 +29,12 @@ extension TestDatabase {
     package func withWorker<Value: Sendable>(
         _ processors: any JobProcessor..., through: ConnectionSettings? = nil, listen: ConnectionSettings? = nil,
         change: (inout WorkerConfiguration) -> Void = { _ in },
-        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, logger: Logger = .silent,
-        _ body: (JobWorker::JobWorker) async throws -> Value
+        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, webhooks: (any WebhookTransport)? = nil,
+        logger: Logger = .silent, _ body: (JobWorker::JobWorker) async throws -> Value
     ) async throws -> Value {
         let worker = try makeWorker(
-            processors, through: through, listen: listen, change: change, check: check, logger: logger)
+            processors, through: through, listen: listen, change: change, check: check, webhooks: webhooks,
+            logger: logger)
         let running = Task { try await worker.run() }
         do {
             let value = try await body(worker)
@@ -50,7 +51,8 @@ extension TestDatabase {
     package func makeWorker(
         _ processors: [any JobProcessor], through: ConnectionSettings? = nil, listen: ConnectionSettings? = nil,
         change: (inout WorkerConfiguration) -> Void = { _ in },
-        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, logger: Logger = .silent
+        check: @escaping JobWorker::JobWorker.TypeCheck = { [:] }, webhooks: (any WebhookTransport)? = nil,
+        logger: Logger = .silent
     ) throws -> JobWorker::JobWorker {
         var configuration = WorkerConfiguration(workerID: "worker-\(UInt32.random(in: .min ... .max))")
         configuration.host = "test"
@@ -63,7 +65,7 @@ extension TestDatabase {
         for processor in processors { try registry.register(processor) }
         return JobWorker::JobWorker(
             configuration: configuration, pool: ConnectionPool(through ?? workerSettings, limit: 2), listen: listen,
-            processors: registry, logger: logger, check: check)
+            processors: registry, logger: logger, webhooks: webhooks, check: check)
     }
 
     /// Waits until a condition about the table holds.

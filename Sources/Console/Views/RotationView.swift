@@ -9,7 +9,7 @@ package struct RotationView: View {
     package init(_ report: KeyRotation.Report) { self.report = report }
 
     /// Whether every stored key is encrypted with the current one now.
-    package var isComplete: Bool { report.unreadable.isEmpty }
+    package var isComplete: Bool { report.unreadable.isEmpty && report.unreadableWebhooks.isEmpty }
 
     package func text(for screen: Screen) -> String {
         var text = "\(report.rotated) encrypted anew"
@@ -18,6 +18,9 @@ package struct RotationView: View {
         for workspace in report.unreadable {
             text += screen.palette.paint("can't be decrypted", .bad) + ": the key of workspace \(workspace.text)\n"
         }
+        for webhook in report.unreadableWebhooks {
+            text += screen.palette.paint("can't be decrypted", .bad) + ": the secret of webhook \(webhook.text)\n"
+        }
         return text
     }
 
@@ -25,6 +28,7 @@ package struct RotationView: View {
         .object([
             ("rotated", .integer(report.rotated)), ("changed_meanwhile", .integer(report.changedMeanwhile)),
             ("unreadable", JSON(report.unreadable.map(\.text))),
+            ("unreadable_webhooks", JSON(report.unreadableWebhooks.map(\.text))),
         ])
     }
 }

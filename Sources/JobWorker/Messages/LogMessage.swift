@@ -121,6 +121,10 @@ extension LogMessage {
     public static let scheduleMissed = LogMessage(
         "5589cbc93cc47944164042c6226f13b2", .warning,
         "ticks of a schedule were missed and are not made up for")
+    /// Told once; it is tried again every minute.
+    public static let scheduleUnreadable = LogMessage(
+        "98293bdd2e7d40cc8fc93ed59f40ea80", .warning,
+        "this machine can't tell a schedule's times")
     /// Of the folder WORKER_SCHEDULES, at the start and at a reload.
     public static let schedulesApplied = LogMessage(
         "55a15e60d28ec3ff0ce89854e047c32d", .notice,
@@ -128,6 +132,16 @@ extension LogMessage {
     public static let scheduleFileRefused = LogMessage(
         "df2a0da06e094675f9dab142ef9bdece", .error,
         "a file of schedules was refused: what it said before stays in force", isAlwaysWritten: true)
+
+    // MARK: Webhooks
+
+    /// No further try follows.
+    public static let webhookFailed = LogMessage(
+        "30c3e16d415d472a8b39e0646db9aa80", .warning,
+        "a webhook was never heard: its delivery is given up")
+    public static let webhookDisabled = LogMessage(
+        "d2ccc9cfed5a4f739048477de23cf342", .warning,
+        "a webhook's endpoint was disabled", isAlwaysWritten: true)
 
     // MARK: Database
 
@@ -182,7 +196,8 @@ extension LogMessage {
         settingsReloaded, settingsRefused, settingsNeedRestart, runtimeDirectoryMissing, instanceLockMissing,
         jobStarted, jobCompleted, jobRetried, jobFailed, jobWaits, jobReleased, jobCancelled, jobFenced,
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
-        scheduleFailed, scheduleSkipped, scheduleMissed, schedulesApplied, scheduleFileRefused, databaseUnreached,
+        scheduleFailed, scheduleSkipped, scheduleMissed, scheduleUnreadable, schedulesApplied, scheduleFileRefused,
+        webhookFailed, webhookDisabled, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

@@ -50,6 +50,10 @@ public enum MetricCatalog {
     public static let scheduleTicks = Metric(
         "jobworker_schedule_ticks_total", .counter, labels: ["outcome"],
         "Ticks of schedules that this process saw to: made a job, skipped as an earlier one hadn't ended, or failed.")
+    public static let webhookDeliveries = Metric(
+        "jobworker_webhook_deliveries_total", .counter, labels: ["outcome"],
+        "Tries of this process to deliver an event: delivered, retried (another follows), failed, or fenced as another "
+            + "process had taken over.")
     public static let unserved = Metric(
         "jobworker_unserved_jobs", .gauge, labels: ["job_type"], "Pending jobs whose type no live worker serves.")
     public static let databaseErrors = Metric(
@@ -71,6 +75,7 @@ public enum MetricCatalog {
     /// All of them, in the order in which they are shown.
     public static let all: [Metric] = [
         jobs, duration, wait, running, maxConcurrent, queueDepth, oldestDue, polls, reaped, scheduleTicks,
-        unserved, databaseErrors, databaseConnected, apolloRequests, suppressedLines, statsdDropped, buildInfo,
+        webhookDeliveries, unserved, databaseErrors, databaseConnected, apolloRequests, suppressedLines, statsdDropped,
+        buildInfo,
     ]
 }

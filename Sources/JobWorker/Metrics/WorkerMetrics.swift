@@ -28,6 +28,9 @@ final class WorkerMetrics: Sendable {
     private let state = Mutex(State())
     private let reaped = Counter(label: MetricCatalog.reaped.name)
     private let databaseErrors = Counter(label: MetricCatalog.databaseErrors.name)
+    private let deliveries = ["delivered", "retried", "failed", "fenced"].reduce(into: [String: Counter]()) {
+        $0[$1] = Counter(label: MetricCatalog.webhookDeliveries.name, dimensions: [("outcome", $1)])
+    }
     private let ticksMade = WorkerMetrics.ticks("made")
     private let ticksSkipped = WorkerMetrics.ticks("skipped")
     private let ticksFailed = WorkerMetrics.ticks("failed")
@@ -77,6 +80,9 @@ final class WorkerMetrics: Sendable {
     private static func ticks(_ outcome: String) -> Counter {
         Counter(label: MetricCatalog.scheduleTicks.name, dimensions: [("outcome", outcome)])
     }
+
+    /// A try to deliver an event has ended.
+    func delivered(_ outcome: String) { deliveries[outcome]?.increment() }
 
     func tookBack(_ count: Int) { if count > 0 { reaped.increment(by: count) } }
 

@@ -76,12 +76,13 @@ package struct Schedule: Sendable, Hashable {
         asOf = try row.decode("as_of")
     }
 
-    /// The next ticks, in order; empty where it is paused or can't be understood.
+    /// The next ticks, in order; empty where it is paused, can't be understood, or has a time out of reach.
     package func upcoming(_ count: Int, zones: ZoneDirectory = .system) -> [Timestamp] {
         guard isEnabled, count > 0,
             let recurrence = try? Recurrence(cron: cron, everySeconds: everySeconds, timeZone: timeZone, zones: zones)
         else { return [] }
         let start = nextRunAt.map { [Int($0.microseconds)] } ?? []
+        guard start.allSatisfy(Recurrence.span.contains) else { return [] }
         let ticks = start + recurrence.upcoming(count - start.count, after: start.first ?? Int(asOf.microseconds))
         return ticks.map { Timestamp(microseconds: Int64($0)) }
     }

@@ -28,11 +28,17 @@ package struct ScheduleStep: Sendable, Hashable {
     package var next: Timestamp?
     /// Why there is no next time, or why the last tick made no job.
     package var error: String?
+    /// Why this machine can't tell its times, though another may: then it is no step that can be taken.
+    package var obstacle: String?
 
     /// Most ticks that are made up for.
     package static let catchUpMax = 1000
     /// A tick that is seen this late has not been missed.
     package static let patience = Duration.seconds(60)
+    /// So many jobs are inserted in one statement, which has to end within its time limit.
+    package static let ticksAtOnce = 1000
+    /// A schedule that has more ticks is seen to alone, so many in a statement.
+    package static let ticksInPiece = 200
 
     /// - Parameter now: By the database's clock.
     package init(_ schedule: DueSchedule, now: Timestamp, zones: ZoneDirectory = .system) {
@@ -42,7 +48,7 @@ package struct ScheduleStep: Sendable, Hashable {
             recurrence = try Recurrence(
                 cron: schedule.cron, everySeconds: schedule.everySeconds, timeZone: schedule.timeZone, zones: zones)
         } catch {
-            self.error = error.description
+            if error.isOfMachine { obstacle = error.description } else { self.error = error.description }
             return
         }
         guard let first = schedule.nextRunAt else {
@@ -62,5 +68,26 @@ package struct ScheduleStep: Sendable, Hashable {
         }
         next = due.next.map { Timestamp(microseconds: Int64($0)) }
         if next == nil { error = "there is no further time" }
+    }
+}
+
+extension ScheduleStep {
+    /// Steps to be taken in a statement each.
+    package static func batches(_ steps: [ScheduleStep]) -> [[ScheduleStep]] {
+        var batches: [[ScheduleStep]] = []
+        var open: (steps: [ScheduleStep], ticks: Int) = ([], 0)
+        for step in steps {
+            if step.ticks.count > ticksInPiece {
+                batches.append([step])
+                continue
+            }
+            if open.ticks + step.ticks.count > ticksAtOnce {
+                batches.append(open.steps)
+                open = ([], 0)
+            }
+            open.steps.append(step)
+            open.ticks += step.ticks.count
+        }
+        return open.steps.isEmpty ? batches : batches + [open.steps]
     }
 }

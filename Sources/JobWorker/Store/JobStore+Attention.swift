@@ -9,20 +9,25 @@ package struct Attention: Sendable {
     package let queues: [String]
     /// Without a sign of the worker it is not woken any more after this time.
     package let lasting: Duration
+    /// It looks by itself after this time at the latest; of jobs that become due before, it wants to hear.
+    package let interval: Duration
 
-    package init(workerID: String, channel: String, queues: [String], lasting: Duration) {
+    package init(
+        workerID: String, channel: String, queues: [String], lasting: Duration, interval: Duration = .zero
+    ) {
         self.workerID = workerID
         self.channel = channel
         self.queues = queues
         self.lasting = lasting
+        self.interval = interval
     }
 
     var insertion: Fragment {
         """
-        INSERT INTO jobworker.waiting_workers AS known (worker_id, channel, queues, until)
-        VALUES (\(workerID), \(channel), \(queues), clock_timestamp() + \(lasting))
+        INSERT INTO jobworker.waiting_workers AS known (worker_id, channel, queues, until, looks_at)
+        VALUES (\(workerID), \(channel), \(queues), clock_timestamp() + \(lasting), clock_timestamp() + \(interval))
         ON CONFLICT (worker_id) DO UPDATE
-        SET channel = excluded.channel, queues = excluded.queues, until = excluded.until
+        SET channel = excluded.channel, queues = excluded.queues, until = excluded.until, looks_at = excluded.looks_at
         """
     }
 }

@@ -71,6 +71,14 @@ package struct ClaimRequest: Sendable {
     }
 }
 
+/// Where jobs may be, and when there will be more.
+package struct LaneSurvey: Sendable {
+    package let lanes: [ClaimRequest.Lane]
+    /// When the next job of the lanes is due that isn't yet.
+    package let nextDue: Timestamp?
+    package let now: Timestamp
+}
+
 extension JobStore {
     /// Takes due jobs: by priority, then by the time they became due, then by id.
     ///
@@ -88,22 +96,50 @@ extension JobStore {
         return try JobStore.claimedJobs(rows)
     }
 
-    /// Where there are pending jobs, due or not: one index probe for each queue and priority. Relies on `jobs_due`.
-    package func lanes(of queues: [ClaimRequest.QueueShare]) async throws(PostgresError) -> [ClaimRequest.Lane] {
+    /// Where there are pending jobs, due or not, and when the next one is due: two index probes for each queue and
+    /// priority. Relies on `jobs_due`.
+    package func lanes(of queues: [ClaimRequest.QueueShare]) async throws(PostgresError) -> LaneSurvey {
         let rows = try await pool.query(
             """
             /* jobworker:lanes */
             WITH RECURSIVE \(JobStore.everyLane(
                 named: queues.filter { $0.name != "*" }, others: queues.first { $0.name == "*" }?.free ?? 0))
-            SELECT queue, urgency FROM lanes
+            SELECT clock_timestamp() AS now, \(JobStore.laneColumns), \(JobStore.nextDue) AS next_due
             """)
-        var lanes: [ClaimRequest.Lane] = []
-        for row in rows {
-            lanes.append(
-                ClaimRequest.Lane(queue: try row.decode("queue"), priority: try row.decode("urgency"), from: nil))
+        guard let row = rows.first else {
+            throw PostgresError(.malformed, operation: "jobworker:lanes", message: "the statement gave no row")
         }
-        return lanes
+        return LaneSurvey(
+            lanes: try JobStore.lanes(row), nextDue: JobStore.nextTime(row, "next_due"), now: try row.decode("now"))
     }
+
+    /// The table `lanes` as two columns.
+    static let laneColumns: Fragment = """
+        ARRAY(SELECT queue FROM lanes ORDER BY queue, urgency) AS lane_queues,
+        ARRAY(SELECT urgency FROM lanes ORDER BY queue, urgency) AS lane_priorities
+        """
+
+    static func lanes(_ row: Row) throws(PostgresError) -> [ClaimRequest.Lane] {
+        let (queues, priorities): ([String], [Int]) = (
+            try row.decode("lane_queues"), try row.decode("lane_priorities")
+        )
+        return zip(queues, priorities).map { ClaimRequest.Lane(queue: $0, priority: $1, from: nil) }
+    }
+
+    /// When the next job of `lanes` is due that isn't yet: the first that lies behind the due ones of each, one index probe.
+    /// Relies on `jobs_due`.
+    static let nextDue: Fragment = """
+        (SELECT min(upcoming.due_at) FROM lanes CROSS JOIN LATERAL (
+             SELECT greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+             FROM public.jobs
+             WHERE jobs.status = 'pending'
+               AND coalesce(jobs.job_queue, 'default') = lanes.queue
+               AND coalesce(jobs.priority, 0) = lanes.urgency
+               AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) > now()
+             \(inOrder)
+             LIMIT 1
+         ) AS upcoming)
+        """
 
     /// The tables `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need; `lanes` where it has to
     /// look for them.

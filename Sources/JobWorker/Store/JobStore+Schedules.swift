@@ -96,7 +96,8 @@ extension JobStore {
 
     /// Adds what isn't there and changes what differs, all or nothing.
     /// - Returns: The names of those that were written.
-    /// - Throws: `NamedScheduleRefusal`; `PostgresError` where the database is away.
+    /// - Throws: `NamedScheduleRefusal`, also where somebody keeps a schedule locked; `PostgresError` where the database
+    ///   is away.
     package func apply(_ schedules: [NamedSchedule], by requester: Requester) async throws -> [String] {
         try await pool.transaction { connection in
             try connection.execute(requester.statement)
@@ -108,6 +109,11 @@ extension JobStore {
                     }
                 } catch let refusal as ScheduleRefusal {
                     throw NamedScheduleRefusal(name: schedule.name, sentence: refusal.description)
+                } catch let error as PostgresError where ["55P03", "57014", "40P01"].contains(error.sqlState) {
+                    // It may last: who waits for it would start no job meanwhile.
+                    throw NamedScheduleRefusal(
+                        name: schedule.name,
+                        sentence: "somebody keeps it locked (\(error.message)): reload once it is free")
                 } catch let error as PostgresError where !error.isTransient {
                     let sentence = error.sqlState == "23503" ? "there is no such workspace" : error.message
                     throw NamedScheduleRefusal(name: schedule.name, sentence: sentence)

@@ -95,7 +95,12 @@ package enum ScheduleTable {
     package static func put(
         _ wanted: NamedSchedule, by writer: Writer, on connection: isolated Connection
     ) throws -> Bool {
-        if try find(named: wanted.name, in: wanted.workspaceID, on: connection) == nil {
+        // Nearly always all is as it should be: that is found out without a lock, for which one may have to wait.
+        if let found = try find(named: wanted.name, in: wanted.workspaceID, on: connection) {
+            let columns = try Merged(found, wanted.changes).differences(
+                from: found, payload: wanted.changes.payload, connection)
+            if columns.isEmpty { return false }
+        } else {
             do {
                 _ = try add(wanted.changes, named: wanted.name, in: wanted.workspaceID, by: writer, on: connection)
                 return true

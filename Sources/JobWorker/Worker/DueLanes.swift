@@ -17,8 +17,8 @@ struct DueLanes: Sendable {
     private var seen: [Lane: Place?] = [:]
     /// Announced since a look last took in what was.
     private var announced: [Lane: Place?] = [:]
-    /// The database's clock, and when it was so here.
-    private var clock: (database: Timestamp, here: ContinuousClock.Instant)?
+    /// The database's clock, and between which moments here it was so.
+    private var clock: (database: Timestamp, asked: ContinuousClock.Instant, answered: ContinuousClock.Instant)?
 
     /// Transactions that take longer until they commit may insert behind what was seen.
     private static let margin = Duration.seconds(1)
@@ -42,8 +42,10 @@ struct DueLanes: Sendable {
     }
 
     /// A look at everything found these lanes.
-    mutating func discovered(_ lanes: [ClaimRequest.Lane], at time: Timestamp, now: ContinuousClock.Instant) {
-        clock = (time, now)
+    mutating func discovered(
+        _ lanes: [ClaimRequest.Lane], at time: Timestamp, askedAt: ContinuousClock.Instant, now: ContinuousClock.Instant
+    ) {
+        clock = (time, askedAt, now)
         seen = [:]
         for lane in lanes.prefix(DueLanes.lanesMax) {
             seen[Lane(queue: lane.queue, priority: lane.priority)] = .some(nil)
@@ -62,7 +64,8 @@ struct DueLanes: Sendable {
     mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], askedAt: ContinuousClock.Instant) {
         // Those passed over now may be taken by a later look.
         guard request.takesSuspect, !claimed.contains(where: \.isSuspect), let clock else { return }
-        let end = Place(due: clock.database.advanced(by: askedAt - clock.here - DueLanes.margin))
+        // Early rather than late, however long the answer took: what lies before it is passed over.
+        let end = Place(due: clock.database.advanced(by: askedAt - clock.answered - DueLanes.margin))
         let free = Dictionary(request.queues.map { ($0.name, $0.free) }) { first, _ in first }
         let byQueue = Dictionary(grouping: claimed, by: \.job.queue)
         for (lane, before) in seen {
@@ -85,6 +88,11 @@ struct DueLanes: Sendable {
         }
     }
 
+    /// When the database's clock will show this time, or a little before; `nil` before the first look at everything.
+    func moment(of time: Timestamp) -> ContinuousClock.Instant? {
+        clock.map { $0.asked + time.duration(since: $0.database) }
+    }
+
     /// `nil` is the earliest.
     private static func earlier(_ left: Place?, _ right: Place?) -> Place? {
         guard let left, let right else { return nil }
@@ -99,17 +107,27 @@ struct DueLanes: Sendable {
 /// What a notification says of jobs that have become due. Anybody may send one: a hint, never a fact.
 package enum DueAnnouncement: Sendable, Hashable {
     case lane(queue: String, priority: Int, due: Timestamp?)
+    /// A job becomes due at this time.
+    case later(queue: String, priority: Int, due: Timestamp)
     /// Anything anywhere.
     case unknown
 
-    /// - Parameter payload: As `jobworker.wake` writes it: priority, due time in microseconds since 1970, queue.
+    /// - Parameter payload: As `jobworker.wake` writes it: priority, due time in microseconds since 1970, queue; before
+    ///   them "at" where that time is to come.
     package init(payload: String) {
-        let parts = payload.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, let priority = Int(parts[0]), let microseconds = Int64(parts[1]) else {
+        let isLater = payload.hasPrefix("at ")
+        let parts = payload.dropFirst(isLater ? 3 : 0).split(
+            separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, let priority = Int(parts[0]), let microseconds = Int64(parts[1]),
+            // What the database couldn't read back from a claim.
+            (0..<253_402_300_800_000_000).contains(microseconds)
+        else {
             self = .unknown
             return
         }
-        self = .lane(
-            queue: String(parts[2]), priority: priority, due: Timestamp(microseconds: microseconds))
+        let (queue, due) = (String(parts[2]), Timestamp(microseconds: microseconds))
+        self =
+            isLater
+            ? .later(queue: queue, priority: priority, due: due) : .lane(queue: queue, priority: priority, due: due)
     }
 }

@@ -14,6 +14,8 @@ struct Heartbeat: Sendable {
     let logger: Logger
 
     private static let tick = Duration.milliseconds(500)
+    /// While nothing runs: the shortest time a job may have.
+    private static let idleTick = Duration.seconds(1)
     private static let restBetweenBeats = Duration.milliseconds(20)
 
     /// Two loops: what is overdue must be stopped also while a beat waits for its answer.
@@ -32,7 +34,8 @@ struct Heartbeat: Sendable {
             let overdue = running.overdue(now: now, staleAfter: staleAfter, grace: grace)
             stop(overdue)
             // Jobs that have begun meanwhile are seen at the next tick.
-            let wakeAt = max(min(overdue.next ?? now + Heartbeat.tick, now + Heartbeat.tick), now + .milliseconds(10))
+            let nextTick = now + (running.count == 0 ? Heartbeat.idleTick : Heartbeat.tick)
+            let wakeAt = max(min(overdue.next ?? nextTick, nextTick), now + .milliseconds(10))
             try? await Task.sleep(until: wakeAt, clock: .continuous)
         }
     }

@@ -24,6 +24,8 @@ final class Intake: Sendable {
         var lastCancel: ContinuousClock.Instant?
     }
 
+    /// So that many workers don't look all at once for a job that becomes due.
+    private static let spread = 0.0..<0.01
     /// Two overlap: while one waits for the disk the other is worked on.
     private static let underwayMax = 2
 
@@ -59,6 +61,12 @@ final class Intake: Sendable {
     func hear(_ announcement: DueAnnouncement) {
         let free = running.free
         state.withLock { state in
+            if case .later(_, _, let due) = announcement {
+                // Early rather than late: the look finds out how long it is still.
+                let spread = Duration.seconds(Double.random(in: Intake.spread))
+                state.plan.hear(due: (state.lanes.moment(of: due) ?? .now) + spread)
+                return
+            }
             state.lanes.hear(announcement)
             if announcement == .unknown { state.plan.pollSoon(now: .now) }
             state.plan.wake(now: .now, free: free)
@@ -103,18 +111,30 @@ final class Intake: Sendable {
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
 
     /// The timer's look has been answered.
-    func polled(isReapingDone: Bool, pause: Duration) {
-        state.withLock { $0.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause) }
+    /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
+    func polled(isReapingDone: Bool, pause: Duration, nextDue: Duration?) {
+        state.withLock { state in
+            state.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause)
+            state.plan.knows(due: nextDue.map { Intake.moment(in: $0) })
+        }
+    }
+
+    private static func moment(in time: Duration) -> ContinuousClock.Instant {
+        .now + max(.zero, time) + .seconds(Double.random(in: spread))
     }
 
     /// The queues to look at, for a search.
     var queues: [ClaimRequest.QueueShare] { configuration().queues.map { .init(name: $0.name, free: 1) } }
 
+    func searchBegins() { state.withLock { $0.plan.asksForDue(now: .now) } }
+
     /// A search found these.
-    func searched(_ lanes: [ClaimRequest.Lane], took duration: Duration) {
+    func searched(_ survey: LaneSurvey, took duration: Duration) {
+        let nextDue = survey.nextDue.map { Intake.moment(in: $0.duration(since: survey.now)) }
         state.withLock { state in
-            state.lanes.learned(lanes)
+            state.lanes.learned(survey.lanes)
             state.plan.searched(now: .now, took: duration)
+            state.plan.knows(due: nextDue)
         }
     }
 
@@ -126,6 +146,7 @@ final class Intake: Sendable {
         state.withLock { state in
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
+            if everywhere { state.plan.asksForDue(now: .now) }
             return reserve(&state, everywhere: everywhere, leaving: [])
         }
     }
@@ -150,7 +171,9 @@ final class Intake: Sendable {
             leaving: left, reserved: claiming.reserved, claimed: claimed, timeout: configuration.jobTimeout,
             staleAfter: configuration.staleAfter, askedAt: claiming.askedAt)
         let (isDone, isCancelled) = state.withLock { state in
-            if let lanes, let time { state.lanes.discovered(lanes, at: time, now: claiming.askedAt) }
+            if let lanes, let time {
+                state.lanes.discovered(lanes, at: time, askedAt: claiming.askedAt, now: .now)
+            }
             state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
             state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
             return (leave(&state, claiming), state.lastCancel.map { $0 >= claiming.askedAt } ?? false)

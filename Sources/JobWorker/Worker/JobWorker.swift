@@ -11,6 +11,7 @@ public import ServiceLifecycle
 ///          ├─ heartbeat    says that runs live, stops those that are over
 ///          ├─ completer    stores outcomes
 ///          ├─ ticker       makes the jobs of schedules
+///          ├─ deliverer    sends what webhooks are to be told, where there is a transport for it
 ///          └─ poller       claims; each job is a child task
 public final class JobWorker: Service, WorkerControl {
     /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
@@ -31,6 +32,7 @@ public final class JobWorker: Service, WorkerControl {
     private let running: RunningJobs
     private let poller: Poller
     private let completer: Completer
+    private let deliverer: Deliverer?
     /// Its own: who inserts wakes one worker, not all.
     private let channel: String
     private let beatNow = Wakeup()
@@ -41,12 +43,13 @@ public final class JobWorker: Service, WorkerControl {
     ///   - pool: For every statement of the worker and of its processors; two connections are enough.
     ///   - listen: For LISTEN: a direct connection where `pool` goes through a transaction pooler.
     ///   - check: Which types can't be served on this database.
+    ///   - webhooks: Sends their deliveries; without it that is left to other workers.
     ///   - migrate: Called where the schema is older than this program; without it the worker waits for somebody
     ///     to run 'jobworker migrate'.
     public init(
         configuration: WorkerConfiguration, pool: ConnectionPool, listen: ConnectionSettings? = nil,
-        processors: ProcessorRegistry, logger: Logger, check: @escaping TypeCheck = { [:] },
-        migrate: Migration? = nil
+        processors: ProcessorRegistry, logger: Logger, webhooks: (any WebhookTransport)? = nil,
+        check: @escaping TypeCheck = { [:] }, migrate: Migration? = nil
     ) {
         var logger = logger
         logger[metadataKey: "WORKER_ID"] = "\(configuration.workerID)"
@@ -62,8 +65,12 @@ public final class JobWorker: Service, WorkerControl {
         store = JobStore(pool: pool, lifecycleLevel: configuration.lifecycleLogs)
         running = RunningJobs(limit: configuration.maxConcurrent)
         channel = "jobworker_wake_" + String(UInt64.random(in: .min ... .max), radix: 16)
+        let (store, workerLogger) = (self.store, logger)
+        deliverer = webhooks.map {
+            Deliverer(transport: $0, store: store, state: state, logger: workerLogger) { settings.value }
+        }
         poller = Poller(
-            running: running, store: store, state: state, logger: logger, channel: channel,
+            running: running, store: store, state: state, logger: logger, channel: channel, deliverer: deliverer,
             beat: beatNow, configuration: { settings.value },
             jobTypes: {
                 let unserved = state.snapshot.unservedTypes
@@ -131,8 +138,10 @@ public final class JobWorker: Service, WorkerControl {
                 loops.addTask { await self.heartbeat.run() }
                 loops.addTask { await self.poller.run() }
                 loops.addTask { await self.poller.ticker.run() }
+                loops.addTask { await self.deliverer?.run() }
                 loops.addTask { await self.listen() }
                 await claimUntilStopped()
+                await finishDeliveries()
                 await leave()
                 completer.finish()
                 loops.cancelAll()
@@ -151,7 +160,8 @@ public final class JobWorker: Service, WorkerControl {
 
     private func listen() async {
         let isTold = Live(false)
-        await Listener(listenSettings, channels: [channel, Channel.cancel]).run { event in
+        let channels = [channel, Channel.cancel] + (deliverer == nil ? [] : [Channel.webhook])
+        await Listener(listenSettings, channels: channels).run { event in
             switch event {
             case .listening:
                 self.state.update { $0.isListening = true }
@@ -162,6 +172,8 @@ public final class JobWorker: Service, WorkerControl {
                 self.beatNow.raise()
             case .notification(let notification) where notification.channel == Channel.cancel:
                 self.poller.intake.hearCancel()
+            case .notification(let notification) where notification.channel == Channel.webhook:
+                self.deliverer?.hearNew()
             case .notification(let notification):
                 self.poller.intake.hear(DueAnnouncement(payload: notification.payload))
             case .lost(let error):
@@ -223,6 +235,13 @@ public final class JobWorker: Service, WorkerControl {
         if !isStored { completer.giveUp() }
     }
 
+    /// Lets deliveries that are on their way end: each within ten seconds.
+    private func finishDeliveries() async {
+        guard let deliverer else { return }
+        deliverer.stop()
+        await deliverer.waitUntilDone(atMost: hurryRequested.isClosed ? .milliseconds(100) : .seconds(11))
+    }
+
     /// Says good-bye in the table of workers, if the database answers.
     private func leave() async {
         let (store, id) = (store, settings.value.workerID)
@@ -262,6 +281,8 @@ extension JobWorker {
     /// The notifications sent by the triggers of `public.jobs` to all workers.
     private enum Channel {
         static let cancel = "jobworker_cancel"
+        /// A delivery was written.
+        static let webhook = "jobworker_webhook"
     }
 
     // MARK: Before the first claim

@@ -41,6 +41,13 @@ struct PollPlan: Sendable {
     private var mustSearch = false
     /// Who isn't woken looks for such from time to time.
     private var nextSearch: ContinuousClock.Instant
+    /// When the next job that is known of becomes due.
+    private var due: ContinuousClock.Instant?
+    /// The same of those that were told of since the last look that asks for it began.
+    private var dueHeard: ContinuousClock.Instant?
+    /// The last look because a job became due; whether it is still under way, and how many in a row were in vain.
+    private var lastDueLook: (at: ContinuousClock.Instant, isUnderway: Bool)?
+    private var dueLooksInVain = 0
 
     /// So many wake-ups in such a time are a storm.
     private static let storm = (wakes: 16, within: Duration.milliseconds(50))
@@ -53,6 +60,9 @@ struct PollPlan: Sendable {
     private static let lastLookStep = Duration.milliseconds(625)
     private static let restBetweenSearches = Duration.milliseconds(100)
     private static let restBetweenPolls = Duration.milliseconds(100)
+    /// Each look in vain doubles it, some times: where others are faster all the time they see to the jobs, too.
+    private static let restBetweenDueLooks = Duration.milliseconds(25)
+    private static let dueLooksInVainMax = 5
 
     /// The first look is due at once.
     init(now: ContinuousClock.Instant) { (nextPoll, nextSearch, lastFind, wakes) = (now, now, now, (0, now)) }
@@ -66,9 +76,10 @@ struct PollPlan: Sendable {
         if free > 0 {
             if mustLook { return needsSearch(now: now) ? .search : .claim }
             if let nextLook, now >= nextLook { return .search }
+            if let nextDueLook, now >= nextDueLook { return .search }
             if isListening, !isEager, !isAttending { return .attend(true) }
         }
-        return .wait(until: free > 0 ? min(nextPoll, nextLook ?? nextPoll) : nextPoll)
+        return .wait(until: free > 0 ? min(nextPoll, nextLook ?? nextPoll, nextDueLook ?? nextPoll) : nextPoll)
     }
 
     /// Something may be due.
@@ -80,6 +91,35 @@ struct PollPlan: Sendable {
         wakes.count += 1
         if wakes.count >= PollPlan.storm.wakes, isAttending, !isEager { (isEager, lastFind) = (true, now) }
     }
+
+    // MARK: Jobs that become due
+
+    private var nextDueLook: ContinuousClock.Instant? {
+        guard let due, let lastDueLook else { return due }
+        return max(due, lastDueLook.at + PollPlan.restBetweenDueLooks * (1 << dueLooksInVain))
+    }
+
+    /// Somebody tells that a job becomes due at this moment.
+    mutating func hear(due moment: ContinuousClock.Instant) {
+        due = min(due ?? moment, moment)
+        dueHeard = min(dueHeard ?? moment, moment)
+    }
+
+    /// A poll or a search begins: it sees what was told before.
+    mutating func asksForDue(now: ContinuousClock.Instant) {
+        dueHeard = nil
+        guard let nextDueLook, now >= nextDueLook else { return }
+        // The claim that follows, however late, is for this job.
+        mustLook = true
+        lastDueLook = (now, true)
+    }
+
+    /// It found that the next job becomes due at this moment, or that none will.
+    mutating func knows(due moment: ContinuousClock.Instant?) {
+        due = [moment, dueHeard].compactMap(\.self).min()
+    }
+
+    // MARK: Looks
 
     /// Whether a claim where jobs are known to be could miss what should come first.
     func needsSearch(now: ContinuousClock.Instant) -> Bool { mustSearch || (!isAttending && now >= nextSearch) }
@@ -132,6 +172,10 @@ struct PollPlan: Sendable {
         mustLook = mustLook || (isFull && !claimed.isEmpty) || hasSuspect
         if !claimed.isEmpty { lastFind = now }
         if !isFull { wakesInVain = 0 }
+        if lastDueLook?.isUnderway == true {
+            lastDueLook?.isUnderway = false
+            dueLooksInVain = claimed.isEmpty ? min(dueLooksInVain + 1, PollPlan.dueLooksInVainMax) : 0
+        }
         planNextLook(now: now)
     }
 

@@ -24,6 +24,7 @@ final class Poller: Sendable {
 
     let intake: Intake
     let ticker: Ticker
+    private let deliverer: Deliverer?
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
@@ -39,11 +40,12 @@ final class Poller: Sendable {
     /// - Parameter channel: On which this process listens for wake-ups.
     init(
         running: RunningJobs, store: JobStore, state: WorkerState, logger: Logger, channel: String,
-        beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
+        deliverer: Deliverer?, beat: Wakeup, configuration: @escaping @Sendable () -> WorkerConfiguration,
         jobTypes: @escaping @Sendable () -> [String]
     ) {
         intake = Intake(
             running: running, wakeup: wakeup, beat: beat, configuration: configuration, jobTypes: jobTypes)
+        self.deliverer = deliverer
         ticker = Ticker(store: store, state: state, logger: logger)
         self.running = running
         self.store = store
@@ -165,14 +167,15 @@ final class Poller: Sendable {
         }
     }
 
-    /// Finds out where jobs may be.
+    /// Finds out where jobs may be, and when the next becomes due.
     private func search() async throws(PostgresError) {
         let began = ContinuousClock.now
-        let lanes = try await store.lanes(of: intake.queues)
-        intake.searched(lanes, took: .now - began)
+        intake.searchBegins()
+        let survey = try await store.lanes(of: intake.queues)
+        intake.searched(survey, took: .now - began)
     }
 
-    /// The timer's look: presence, reaping, a claim and when the next schedule is due, in one statement.
+    /// The timer's look: presence, reaping, a claim and when the next schedule, delivery and job are due, in one statement.
     private func poll() async throws(PostgresError) {
         let configuration = configuration()
         guard let claiming = intake.begin(everywhere: true) else { return }
@@ -192,6 +195,7 @@ final class Poller: Sendable {
             throw error
         }
         ticker.hear(next: answer.nextSchedule, now: answer.now)
+        deliverer?.hear(next: answer.nextDelivery, now: answer.now)
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)
@@ -204,7 +208,9 @@ final class Poller: Sendable {
         }
         for id in answer.takenBack.poisoned { logger.log(.jobPoisoned, metadata: ["JOB_ID": "\(id)"]) }
         admit(answer.claimed)
-        intake.polled(isReapingDone: answer.reaped < reaping.batch, pause: pause())
+        intake.polled(
+            isReapingDone: answer.reaped < reaping.batch, pause: pause(),
+            nextDue: answer.nextDue?.duration(since: answer.now))
         intake.end(claiming, claimed: answer.claimed, lanes: answer.lanes, at: answer.now)
         // After the runs are counted: callers wait for them.
         answerCallers(callers, answer.claimed, request)
@@ -234,7 +240,7 @@ final class Poller: Sendable {
         let configuration = configuration()
         return Attention(
             workerID: configuration.workerID, channel: channel, queues: configuration.queues.map(\.name),
-            lasting: configuration.pollInterval * 3)
+            lasting: configuration.pollInterval * 3, interval: configuration.pollInterval)
     }
 
     private func attend(_ isAttending: Bool) async throws(PostgresError) {

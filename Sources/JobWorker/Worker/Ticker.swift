@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Logging
 import Postgres
 import Synchronization
@@ -11,7 +12,7 @@ final class Ticker: Sendable {
     private let state: WorkerState
     private let logger: Logger
     private let wakeup = Wakeup()
-    private let due = Mutex<ContinuousClock.Instant?>(nil)
+    private let plan = Mutex(TickPlan())
 
     /// So many workers don't ask all at once.
     private static let spread = 0.0..<0.015
@@ -30,18 +31,20 @@ final class Ticker: Sendable {
     ///   - next: When the next schedule is due, by the database's clock; `nil` where there is none.
     ///   - now: The database's clock at that look.
     func hear(next: Timestamp?, now: Timestamp) {
-        let moment = next.map { next in
-            ContinuousClock.now + max(.zero, next.duration(since: now)) + .seconds(Double.random(in: Ticker.spread))
-        }
-        due.withLock { $0 = moment }
+        guard let next else { return }
+        plan.withLock { $0.hear(Ticker.moment(of: next, now: now)) }
         wakeup.raise()
+    }
+
+    private static func moment(of time: Timestamp, now: Timestamp) -> ContinuousClock.Instant {
+        .now + max(.zero, time.duration(since: now)) + .seconds(Double.random(in: spread))
     }
 
     /// Ticks until `stop()` or the task's cancellation.
     func run() async {
         var backoff = Backoff()
         while !wakeup.isClosed, !Task.isCancelled {
-            guard let moment = due.withLock({ $0 }) else {
+            guard let moment = plan.withLock({ $0.due }) else {
                 await wakeup.wait(until: .now + .seconds(86_400))
                 continue
             }
@@ -57,55 +60,103 @@ final class Ticker: Sendable {
                 if state.reportOutage(error) { logger.log(.databaseLost, metadata: ["ERROR": "\(error)"]) }
                 // Sooner or later a look tells anew.
                 let pause = ContinuousClock.now + backoff.next()
-                due.withLock { $0 = max($0 ?? pause, pause) }
+                plan.withLock { $0.fails(until: pause) }
             }
         }
     }
 
     /// Moves on every schedule whose time has come.
     func tick() async throws(PostgresError) {
-        let found = try await store.dueSchedules()
-        let steps = found.schedules.map { ScheduleStep($0, now: found.now) }
-        if !steps.isEmpty { try await take(steps) }
-        // Those of a full batch that somebody else holds would come again at once.
-        let soon = found.isCut ? found.now.advanced(by: Ticker.restBetweenBatches) : nil
-        hear(next: (steps.map(\.next) + [found.next, soon]).compactMap(\.self).min(), now: found.now)
+        let resting = plan.withLock { $0.begins(now: .now) }
+        let found = try await store.dueSchedules(except: resting)
+        var steps: [ScheduleStep] = []
+        for step in found.schedules.map({ ScheduleStep($0, now: found.now) }) {
+            if let obstacle = step.obstacle {
+                if rest(step, because: .obstacle) { logger.log(.scheduleUnreadable, metadata: who(step, obstacle)) }
+            } else {
+                steps.append(step)
+            }
+        }
+        var next: [Timestamp?] = [found.next]
+        for batch in ScheduleStep.batches(steps) {
+            let taken = try await take(batch)
+            next += batch.filter { taken.contains($0.id) }.map(\.next)
+        }
+        // The others of a full batch come at once.
+        if found.isCut { next.append(found.now.advanced(by: Ticker.restBetweenBatches)) }
+        let moment = next.compactMap(\.self).min().map { Ticker.moment(of: $0, now: found.now) }
+        plan.withLock { $0.ends(next: moment, now: .now) }
     }
 
-    private func take(_ steps: [ScheduleStep]) async throws(PostgresError) {
+    /// - Returns: Those that were moved on; the others rest.
+    private func take(_ steps: [ScheduleStep]) async throws(PostgresError) -> Set<UUID> {
         do throws(PostgresError) {
-            report(try await store.tick(steps), of: steps)
+            return report(try await store.tick(steps), of: steps)
         } catch {
-            guard !error.isTransient else { throw error }
-            // One of them is at fault, as with a check of the application's on its jobs; it says so and goes on.
-            for step in steps { try await takeAlone(step) }
+            // Less may fit into the time that a statement has.
+            let isAtFault = !error.isTransient || ["57014", "55P03"].contains(error.sqlState)
+            guard isAtFault else { throw error }
+            guard steps.count > 1 else { return try await giveUp(steps[0], because: error) }
+            // One of them is at fault, as with a check of the application's on its jobs; it says so and the others go on.
+            var taken: Set<UUID> = []
+            for step in steps { taken.formUnion(try await take([step])) }
+            return taken
         }
     }
 
-    private func takeAlone(_ step: ScheduleStep) async throws(PostgresError) {
-        do throws(PostgresError) {
-            report(try await store.tick([step]), of: [step])
-        } catch {
-            guard !error.isTransient else { throw error }
+    /// Goes on without the job that the database refuses, where that can be stored; else the schedule rests.
+    private func giveUp(_ step: ScheduleStep, because error: PostgresError) async throws(PostgresError) -> Set<UUID> {
+        var last = error
+        if !error.isTransient {
             var refused = step
             refused.ticks = []
             refused.error = "the database refused the job: \(error.message)"
-            report(try await store.tick([refused]), of: [refused])
-        }
-    }
-
-    private func report(_ outcomes: [ScheduleTick], of steps: [ScheduleStep]) {
-        for outcome in outcomes {
-            guard let step = steps.first(where: { $0.id == outcome.id }) else { continue }
-            let who: Logger.Metadata = ["SCHEDULE": "\(step.name)", "SCHEDULE_ID": "\(step.id.text)"]
-            state.metrics.ticked(added: outcome.added, isSkipped: outcome.isSkipped, isFailed: step.error != nil)
-            if let error = step.error {
-                logger.log(.scheduleFailed, metadata: who.merging(["ERROR": "\(error)"]) { $1 })
-            } else if outcome.isSkipped {
-                logger.log(.scheduleSkipped, metadata: who)
-            } else if step.leavesOut {
-                logger.log(.scheduleMissed, metadata: who)
+            do throws(PostgresError) {
+                return report(try await store.tick([refused]), of: [refused])
+            } catch {
+                guard !error.isTransient || ["57014", "55P03"].contains(error.sqlState) else { throw error }
+                last = error
             }
         }
+        state.metrics.ticked(added: 0, isSkipped: false, isFailed: true)
+        if rest(step, because: .refusal) { logger.log(.scheduleFailed, metadata: who(step, "\(last)")) }
+        return []
+    }
+
+    private func rest(_ step: ScheduleStep, because hindrance: TickPlan.Hindrance) -> Bool {
+        plan.withLock { $0.rest(step.id, because: hindrance, now: .now) }
+    }
+
+    private func who(_ step: ScheduleStep, _ error: String? = nil) -> Logger.Metadata {
+        var who: Logger.Metadata = ["SCHEDULE": "\(step.name)", "SCHEDULE_ID": "\(step.id.text)"]
+        if let error { who["ERROR"] = "\(error)" }
+        return who
+    }
+
+    /// - Returns: Those that were moved on. The others, held or changed by somebody, are tried again soon: most likely
+    ///   another worker has seen to them by then.
+    private func report(_ outcomes: [ScheduleTick], of steps: [ScheduleStep]) -> Set<UUID> {
+        for outcome in outcomes {
+            guard let step = steps.first(where: { $0.id == outcome.id }) else { continue }
+            state.metrics.ticked(added: outcome.added, isSkipped: outcome.isSkipped, isFailed: step.error != nil)
+            if let error = step.error {
+                logger.log(.scheduleFailed, metadata: who(step, error))
+            } else if outcome.isSkipped {
+                logger.log(.scheduleSkipped, metadata: who(step))
+            } else if step.leavesOut {
+                logger.log(.scheduleMissed, metadata: who(step))
+            }
+        }
+        let taken = Set(outcomes.map(\.id))
+        plan.withLock { plan in
+            for step in steps {
+                if taken.contains(step.id) {
+                    plan.took(step.id)
+                } else {
+                    _ = plan.rest(step.id, because: .contention, now: .now)
+                }
+            }
+        }
+        return taken
     }
 }

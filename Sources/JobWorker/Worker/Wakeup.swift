@@ -10,6 +10,8 @@ final class Wakeup: Sendable {
         var isClosed = false
         var wait: UInt64 = 0
         var waiter: CheckedContinuation<Void, Never>?
+        /// Of the wait before: cancelled, and awaited by the next wait, so that who was woken waits for nobody.
+        var timer: Task<Void, Never>?
     }
 
     private let state = Mutex(State())
@@ -40,6 +42,11 @@ final class Wakeup: Sendable {
             return (state.wait, !state.isRaised && !state.isClosed)
         }
         if mustWait, deadline > .now, !Task.isCancelled {
+            let earlier = state.withLock { state -> Task<Void, Never>? in
+                defer { state.timer = nil }
+                return state.timer
+            }
+            await earlier?.value
             let timer = Task {
                 try? await Task.sleep(until: deadline, clock: .continuous)
                 self.expire(wait)
@@ -57,7 +64,7 @@ final class Wakeup: Sendable {
                 expire(wait)
             }
             timer.cancel()
-            await timer.value
+            state.withLock { $0.timer = timer }
         }
         return state.withLock { state in
             defer { state.isRaised = false }

@@ -36,6 +36,12 @@ public struct WorkerConfiguration: Sendable {
     /// Time for a processor to end after its task was cancelled, before the process stops waiting for it.
     public var cancellationGrace = Duration.seconds(10)
     public var retry = RetryPolicy()
+    /// Whether webhooks may go to private and loopback addresses.
+    public var webhooksReachPrivate = false
+    /// So many failures of a webhook's endpoint one after the other disable it.
+    public var webhookFailuresMax = 100
+    /// For so long the deliveries of webhooks are kept once they are settled.
+    public var webhookKeep = Duration.seconds(30 * 86_400)
     /// Lowest level of the rows the worker itself writes to `job_logs`; `nil` for none.
     public var lifecycleLogs: JobLogLevel? = .info
 

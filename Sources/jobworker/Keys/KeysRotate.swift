@@ -6,7 +6,8 @@ import Enrichment
 struct KeysRotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate",
-        abstract: "Encrypts the stored Apollo keys with the first key of WORKER_ENCRYPTION_KEYS.",
+        abstract:
+            "Encrypts the stored Apollo keys and the secrets of webhooks with the first key of WORKER_ENCRYPTION_KEYS.",
         discussion: """
             May run beside workers, which read every key meanwhile, and be stopped and repeated at any time: what is done \
             stays done. Status 1 where a key can't be read.

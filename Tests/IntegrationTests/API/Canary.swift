@@ -47,7 +47,7 @@ struct Canary: Sendable {
             INSERT INTO public.job_dependencies (job_id, depends_on_job_id) VALUES ('\(job)', '\(parent)');
             WITH endpoint AS (
                 INSERT INTO public.webhook_endpoints (workspace_id, url, secret_encrypted)
-                VALUES ('\(id)', 'https://\(word).example.com', '\(word)') RETURNING id)
+                VALUES ('\(id)', 'https://example.com/\(word.replacing(" ", with: "-"))', '\(word)') RETURNING id)
             INSERT INTO public.webhook_deliveries (endpoint_id, workspace_id, job_id, event, payload)
             SELECT id, '\(id)', '\(job)', 'job.completed', '{}' FROM endpoint;
             """)

@@ -50,8 +50,8 @@ import Testing
 
             #expect(try await api.send("DELETE", path, as: admin).json == ["success": true])
             #expect(try await api.send("GET", path, as: admin).status == 404)
-            // Its job stays.
-            #expect(try await database.count("schedule_id IS NULL") == 1)
+            // Its job stays, and says where it came from.
+            #expect(try await database.count("schedule_id IS NOT NULL") == 1)
             let actions = try await database.query(
                 "SELECT action, subject, actor, via FROM public.job_audit ORDER BY id")
             #expect(

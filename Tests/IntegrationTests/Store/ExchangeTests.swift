@@ -129,8 +129,10 @@ import Testing
         try await database.insertJob(queue: "mail", priority: 1)
         try await database.insertJob(status: .completed, priority: 7)
         func lanes(_ queues: String...) async throws -> [String] {
-            try await store.lanes(of: queues.map { .init(name: $0, free: 1) }).map { "\($0.queue) \($0.priority)" }
-                .sorted()
+            try await store.lanes(of: queues.map { .init(name: $0, free: 1) }).lanes.map {
+                "\($0.queue) \($0.priority)"
+            }
+            .sorted()
         }
         #expect(try await lanes("default") == ["default -2", "default 5"])
         #expect(try await lanes("*") == ["default -2", "default 5", "mail 1"])

@@ -13,7 +13,9 @@ extension SimulatedWorker {
         case .claim: look(isPoll: false)
         case .search:
             // A claim of the model looks everywhere.
+            plan.asksForDue(now: simulation.instant)
             plan.searched(now: simulation.instant, took: .zero)
+            plan.knows(due: simulation.nextDue)
             look(isPoll: false)
         case .attend(let isAttending):
             plan.attended(isAttending, now: simulation.instant)
@@ -31,6 +33,7 @@ extension SimulatedWorker {
         var reaped = 0
         var now: Int
         var serverStartedAt: Int
+        var nextDue: ContinuousClock.Instant?
     }
 
     private static let batch = 100
@@ -39,7 +42,10 @@ extension SimulatedWorker {
         let request = runs.request(configuration, jobTypes: ["noop"], lanes: nil)
         let mayReap =
             isPoll && contact.mayReap(configuration, now: simulation.instant)
-        if isPoll { isAsked = false }
+        if isPoll {
+            isAsked = false
+            plan.asksForDue(now: simulation.instant)
+        }
         plan.lookBegins()
         isLooking = true
         let askedAt = simulation.instant
@@ -53,7 +59,8 @@ extension SimulatedWorker {
                     now: simulation.now)
             }
             var found = Found(
-                claimed: claimed, now: simulation.now, serverStartedAt: simulation.serverStartedAt)
+                claimed: claimed, now: simulation.now, serverStartedAt: simulation.serverStartedAt,
+                nextDue: simulation.nextDue)
             if mayReap {
                 found.reaped =
                     simulation.change(.reap(self)) {
@@ -75,6 +82,7 @@ extension SimulatedWorker {
                     let pause = configuration.pollInterval * (1 - 0.2 * simulation.dice.share())
                     plan.polled(
                         isReapingDone: found.reaped < SimulatedWorker.batch, now: simulation.instant, pause: pause)
+                    plan.knows(due: found.nextDue)
                 }
                 _ = contact.answered(now: simulation.instant)
                 let claimed = found.claimed.map { ClaimedJob($0, at: found.now) }
@@ -98,6 +106,14 @@ extension SimulatedWorker {
 }
 
 extension Simulation {
+    /// When the next job becomes due that isn't yet.
+    var nextDue: ContinuousClock.Instant? {
+        let times = table.rows.compactMap { row in
+            row.flatMap { $0.status == .pending && $0.dueAt > now ? $0.dueAt : nil }
+        }
+        return times.min().map { instant + .milliseconds($0 - now) }
+    }
+
     /// Only what befalls a worker alone excuses that it falls silent.
     func disturb(_ worker: SimulatedWorker) { if isAwayUntil <= now { worker.disturb() } }
 }

@@ -3,6 +3,7 @@ import Glibc
 import HTTPClient
 import HTTPTypes
 @testable import JobWorker
+import Support
 import Testing
 
 @Suite(.timeLimit(.minutes(5)))

@@ -4,6 +4,7 @@ import Glibc
 import HTTPClient
 import Logging
 import ServiceLifecycle
+import Support
 import Testing
 
 /// A running server and a client for it.

@@ -2,6 +2,7 @@
 @testable import JobWorker
 import Logging
 import ServiceLifecycle
+import Support
 import Testing
 
 /// The end of the server, as a service among others.

@@ -1,6 +1,7 @@
 import ControlPlane
 import HTTPClient
 @testable import JobWorker
+import Support
 import Testing
 
 @Suite(.timeLimit(.minutes(5)))

@@ -1,6 +1,7 @@
 @testable import ControlPlane
 import Glibc
 import HTTPClient
+import Support
 import Testing
 
 /// Where the server listens, and what it leaves alone there.

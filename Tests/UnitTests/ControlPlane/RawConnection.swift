@@ -1,5 +1,6 @@
 import ControlPlane
 import Glibc
+import Support
 
 /// A connection on which a test says what it likes, byte by byte. Its calls block threads of their own.
 final class RawConnection: Sendable {

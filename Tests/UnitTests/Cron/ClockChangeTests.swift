@@ -90,7 +90,9 @@ struct ClockChangeTests {
         let empty = ZoneDirectory(path: "/nonexistent")
         #expect(try empty.rules(of: "UTC") == .utc)
         #expect(
-            throws: CronError("this machine knows no time zones: install the package tzdata (looked in /nonexistent)")
+            throws: CronError(
+                "this machine knows no time zones: install the package tzdata (looked in /nonexistent)",
+                isOfMachine: true)
         ) {
             try empty.rules(of: "Europe/Berlin")
         }

@@ -12,7 +12,7 @@ import Testing
     /// Two priorities of one queue, as the timer's look found them at noon.
     private func discovered(_ lanes: [(String, Int)] = [("default", 5), ("default", 0)]) -> DueLanes {
         var due = DueLanes()
-        due.discovered(lanes.map { Lane(queue: $0, priority: $1, from: nil) }, at: noon, now: start)
+        due.discovered(lanes.map { Lane(queue: $0, priority: $1, from: nil) }, at: noon, askedAt: start, now: start)
         return due
     }
 
@@ -51,6 +51,19 @@ import Testing
         var due = discovered()
         look(&due, bringing: [job(due: noon)])
         #expect(from(due, 0) == end && from(due, 5) == end)
+    }
+
+    @Test func `an answer that took long makes nobody believe that more was seen than was`() {
+        var due = DueLanes()
+        due.discovered(
+            [Lane(queue: "default", priority: 0, from: nil)], at: noon, askedAt: start,
+            now: start + .seconds(5))
+        let request = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: 5)], lanes: due.asked(), limit: 5,
+            takesSuspect: true, staleAfter: .seconds(120))
+        // The clock had shown noon at the latest when the answer came.
+        due.looked(for: request, claimed: [], askedAt: start + .seconds(5))
+        #expect(from(due, 0) == end)
     }
 
     @Test func `a lane that still holds something is looked at from the last job on`() {
@@ -103,7 +116,7 @@ import Testing
     @Test func `the timer's look begins anew`() {
         var due = discovered()
         look(&due, bringing: [])
-        due.discovered([Lane(queue: "default", priority: 0, from: nil)], at: noon, now: start)
+        due.discovered([Lane(queue: "default", priority: 0, from: nil)], at: noon, askedAt: start, now: start)
         #expect(from(due, 0) == nil)
         #expect(due.asked().count == 1)
     }

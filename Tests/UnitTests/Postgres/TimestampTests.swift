@@ -81,6 +81,11 @@ import Testing
         #expect(Timestamp.distantPast.duration(since: .distantFuture) < .zero)
     }
 
+    @Test func `the last moments before the extremes have a text, too`() {
+        #expect(Timestamp(microseconds: .max - 1).text(fractionDigits: 6) == "294247-01-10T04:00:54.775806Z")
+        #expect(Timestamp(microseconds: .min + 1).text(fractionDigits: 6).hasSuffix("T19:59:05.224193Z"))
+    }
+
     @Test func `as JSON a time is its text, and a bad one is named`() throws {
         let time = Timestamp(text: "2026-03-02T08:15:00.123Z")!
         let json = try JSONEncoder().encode([time])

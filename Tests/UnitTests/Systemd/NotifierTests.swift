@@ -1,6 +1,7 @@
 import Glibc
 import Synchronization
 import Systemd
+import Support
 import Testing
 
 /// libsystemd reads the environment of the process, so what needs a variable runs in a process of its

@@ -1,5 +1,6 @@
 import Glibc
 import Systemd
+import Support
 import Testing
 
 @Suite(.timeLimit(.minutes(5)))

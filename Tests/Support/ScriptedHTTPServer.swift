@@ -1,19 +1,19 @@
-import Glibc
+package import Glibc
 import Synchronization
 
 /// A real HTTP/1.1 server on a loopback port or a Unix socket, with a thread for each connection,
 /// which answers each request as the test's closure tells it.
-final class ScriptedHTTPServer: Sendable {
-    struct Received: Sendable {
-        let method: String
-        let path: String
-        let headers: [(name: String, value: String)]
-        let body: [UInt8]
+package final class ScriptedHTTPServer: Sendable {
+    package struct Received: Sendable {
+        package let method: String
+        package let path: String
+        package let headers: [(name: String, value: String)]
+        package let body: [UInt8]
 
-        func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
+        package func header(_ name: String) -> String? { headers.first { $0.name.lowercased() == name }?.value }
     }
 
-    enum Reply: Sendable {
+    package enum Reply: Sendable {
         /// These bytes; the connection stays open.
         case bytes([UInt8])
         /// These bytes, then the connection is closed.
@@ -24,7 +24,7 @@ final class ScriptedHTTPServer: Sendable {
         case endless([UInt8], [UInt8])
     }
 
-    enum Event: Sendable, Equatable {
+    package enum Event: Sendable, Equatable {
         case connected
         case requested(path: String)
         /// The client has closed its connection.
@@ -32,8 +32,8 @@ final class ScriptedHTTPServer: Sendable {
     }
 
     /// Where it listens: 127.0.0.1 and this port, unless it has a `path`.
-    let port: UInt16
-    let path: String?
+    package let port: UInt16
+    package let path: String?
     private let listener: Int32
     private let reply: @Sendable (Received) -> Reply
     private let connections = Mutex<[Int32]>([])
@@ -41,7 +41,7 @@ final class ScriptedHTTPServer: Sendable {
     private let events: AsyncStream<Event>
     private let report: AsyncStream<Event>.Continuation
 
-    init(path: String? = nil, reply: @escaping @Sendable (Received) -> Reply) throws {
+    package init(path: String? = nil, reply: @escaping @Sendable (Received) -> Reply) throws {
         (listener, port) = try path.map { (try listen(path: $0), 0) } ?? listenOnLoopback(backlog: 128)
         self.path = path
         self.reply = reply
@@ -50,18 +50,18 @@ final class ScriptedHTTPServer: Sendable {
     }
 
     /// Frees the port and breaks all connections.
-    func stop() {
+    package func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
         connections.withLock { for connection in $0 { shutdown(connection, Int32(SHUT_RDWR)) } }
         if let path { unlink(path) }
     }
 
-    func url(_ path: String = "/") -> String { "http://127.0.0.1:\(port)\(path)" }
+    package func url(_ path: String = "/") -> String { "http://127.0.0.1:\(port)\(path)" }
 
-    var connectionCount: Int { count.load(ordering: .sequentiallyConsistent) }
+    package var connectionCount: Int { count.load(ordering: .sequentiallyConsistent) }
 
     /// Returns once this has happened, now or before. Each event is waited for once.
-    func wait(for event: Event) async {
+    package func wait(for event: Event) async {
         for await next in events where next == event { return }
     }
 
@@ -149,21 +149,21 @@ final class ScriptedHTTPServer: Sendable {
 
 extension ScriptedHTTPServer.Reply {
     /// A whole answer with its length.
-    static func answer(_ body: [UInt8], status: Int = 200, headers: [String] = []) -> Self {
+    package static func answer(_ body: [UInt8], status: Int = 200, headers: [String] = []) -> Self {
         .bytes(
             Array(
                 (["HTTP/1.1 \(status) X", "Content-Length: \(body.count)"] + headers + ["", ""])
                     .joined(separator: "\r\n").utf8) + body)
     }
 
-    static func answer(_ body: String, status: Int = 200, headers: [String] = []) -> Self {
+    package static func answer(_ body: String, status: Int = 200, headers: [String] = []) -> Self {
         answer(Array(body.utf8), status: status, headers: headers)
     }
 }
 
 /// Runs `body` with a server, which is stopped afterwards.
 @discardableResult
-func withScriptedServer<Result>(
+package func withScriptedServer<Result>(
     path: String? = nil, reply: @escaping @Sendable (ScriptedHTTPServer.Received) -> ScriptedHTTPServer.Reply,
     _ body: (ScriptedHTTPServer) async throws -> Result
 ) async throws -> Result {
@@ -173,11 +173,11 @@ func withScriptedServer<Result>(
 }
 
 /// Holds threads up until it is opened.
-final class ThreadGate: Sendable {
+package final class ThreadGate: Sendable {
     private let ends: (read: Int32, write: Int32)
     private let isOpen = Atomic(false)
 
-    init() {
+    package init() {
         var descriptors: [Int32] = [-1, -1]
         pipe(&descriptors)
         ends = (descriptors[0], descriptors[1])
@@ -189,11 +189,11 @@ final class ThreadGate: Sendable {
     }
 
     /// Lets everybody through, from now on.
-    func open() {
+    package func open() {
         if !isOpen.exchange(true, ordering: .sequentiallyConsistent) { close(ends.write) }
     }
 
-    func wait() {
+    package func wait() {
         // The read end is ready once the write end is closed.
         var descriptor = pollfd(fd: ends.read, events: Int16(POLLIN), revents: 0)
         poll(&descriptor, 1, -1)
@@ -202,18 +202,18 @@ final class ThreadGate: Sendable {
 
 // MARK: Sockets and threads
 
-struct SocketFailure: Error {
+package struct SocketFailure: Error {
     let call: String
     let reason: String
 
-    init(_ call: String) {
+    package init(_ call: String) {
         self.call = call
         reason = String(cString: strerror(errno))
     }
 }
 
 /// A listening socket on a free loopback port.
-func listenOnLoopback(backlog: Int32) throws -> (descriptor: Int32, port: UInt16) {
+package func listenOnLoopback(backlog: Int32) throws -> (descriptor: Int32, port: UInt16) {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
@@ -240,7 +240,7 @@ private func listen(path: String) throws -> Int32 {
 }
 
 /// Lends the address of a Unix socket at `path`.
-func withUnixAddress<Result>(
+package func withUnixAddress<Result>(
     _ path: String, _ body: (UnsafePointer<sockaddr>, socklen_t) throws -> Result
 ) rethrows -> Result {
     var address = sockaddr_un()
@@ -254,7 +254,7 @@ func withUnixAddress<Result>(
 }
 
 /// Runs `work` on a thread of its own: it may block.
-func onThread(_ work: @escaping @Sendable () -> Void) {
+package func onThread(_ work: @escaping @Sendable () -> Void) {
     var thread = pthread_t()
     let result = pthread_create(&thread, nil, runThreadWork, Unmanaged.passRetained(ThreadWork(work)).toOpaque())
     precondition(result == 0, "pthread_create: \(String(cString: strerror(result)))")

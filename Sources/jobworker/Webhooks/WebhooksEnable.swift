@@ -1,0 +1,40 @@
+import ArgumentParser
+import Console
+import FoundationEssentials
+import JobWorker
+
+struct WebhooksEnable: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "enable", abstract: "Lets an endpoint be told again, and forgets its failures.",
+        discussion: "From now on: what happened while it was disabled is not made up for.")
+
+    @Argument(help: "The endpoint's id.")
+    var webhook: UUID
+
+    @OptionGroup var why: ReasonOptions
+    @OptionGroup var common: CommonOptions
+
+    @MainActor func run() async throws {
+        let session = try common.session(reason: why.reason)
+        common.printer.show(
+            WebhookListView([try await session.store.setEnabled(true, webhook: webhook, by: session.requester)]))
+    }
+}
+
+struct WebhooksDisable: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "disable", abstract: "Keeps an endpoint from being told anything.",
+        discussion: "What waits to be sent to it fails.")
+
+    @Argument(help: "The endpoint's id.")
+    var webhook: UUID
+
+    @OptionGroup var why: ReasonOptions
+    @OptionGroup var common: CommonOptions
+
+    @MainActor func run() async throws {
+        let session = try common.session(reason: why.reason)
+        common.printer.show(
+            WebhookListView([try await session.store.setEnabled(false, webhook: webhook, by: session.requester)]))
+    }
+}

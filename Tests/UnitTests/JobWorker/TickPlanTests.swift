@@ -1,0 +1,84 @@
+import FoundationEssentials
+import Testing
+
+@testable import JobWorker
+
+@Suite struct TickPlanTests {
+    private let start = ContinuousClock.now
+    private let id = UUID()
+
+    private func at(_ seconds: Double) -> ContinuousClock.Instant { start + .seconds(seconds) }
+
+    @Test func `the earliest time that is told counts`() {
+        var plan = TickPlan()
+        #expect(plan.due == nil)
+        plan.hear(at(5))
+        plan.hear(at(9))
+        #expect(plan.due == at(5))
+        plan.hear(at(1))
+        #expect(plan.due == at(1))
+    }
+
+    @Test func `what is told while a tick is under way survives its end`() {
+        var plan = TickPlan()
+        plan.hear(at(0))
+        _ = plan.begins(now: at(0))
+        plan.hear(at(2))
+        plan.ends(next: at(3600), now: at(1))
+        #expect(plan.due == at(2))
+        _ = plan.begins(now: at(2))
+        plan.ends(next: at(3600), now: at(3))
+        #expect(plan.due == at(3600))
+    }
+
+    @Test func `a schedule that somebody holds is tried again soon, then more and more seldom`() {
+        var plan = TickPlan()
+        var pauses: [Duration] = []
+        for round in 0..<8 {
+            let now = at(Double(round * 100))
+            #expect(plan.begins(now: now).isEmpty)
+            let isNew = plan.rest(id, because: .contention, now: now)
+            #expect(isNew == (round == 0))
+            plan.ends(next: nil, now: now)
+            pauses.append((plan.due ?? now) - now)
+        }
+        #expect(pauses == [100, 200, 400, 800, 1600, 3200, 5000, 5000].map { .milliseconds($0) })
+        plan.took(id)
+        let isNew = plan.rest(id, because: .contention, now: at(900))
+        #expect(isNew)
+    }
+
+    @Test func `a schedule that rests is left alone until then, and the others aren't`() {
+        var plan = TickPlan()
+        _ = plan.begins(now: at(0))
+        _ = plan.rest(id, because: .obstacle, now: at(0))
+        plan.ends(next: at(1), now: at(0))
+        #expect(plan.due == at(1))
+        #expect(plan.begins(now: at(1)) == [id])
+        plan.ends(next: nil, now: at(1))
+        #expect(plan.due == at(60))
+        #expect(plan.begins(now: at(60)).isEmpty)
+        // Nothing that is over brings a look by itself.
+        plan.ends(next: nil, now: at(61))
+        #expect(plan.due == nil)
+    }
+
+    @Test func `an obstacle is told once while it lasts, and anew when it comes back later`() {
+        var plan = TickPlan()
+        var told: [Bool] = []
+        for minute in 0..<3 {
+            _ = plan.begins(now: at(Double(minute) * 60))
+            told.append(plan.rest(id, because: .obstacle, now: at(Double(minute) * 60)))
+        }
+        _ = plan.begins(now: at(7200))
+        told.append(plan.rest(id, because: .obstacle, now: at(7200)))
+        #expect(told == [true, false, false, true])
+    }
+
+    @Test func `after a failure nothing is tried before the pause is over`() {
+        var plan = TickPlan()
+        plan.hear(at(0))
+        plan.fails(until: at(3))
+        #expect(plan.due == at(3))
+    }
+}
