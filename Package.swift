@@ -111,6 +111,7 @@ let package = Package(
                 .embedInCode("0023_archive.sql"),
                 .embedInCode("0024_queue_rules.sql"),
                 .embedInCode("0025_short_conditions.sql"),
+                .embedInCode("0026_sessions.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
@@ -137,9 +138,15 @@ let package = Package(
                 "Terminal", "Tokens",
                 crypto, logging, lifecycle,
             ] + http),
+        .target(
+            name: "Dashboard",
+            dependencies: ["API", "ControlPlane", "JobWorker", "Postgres", "Terminal", "Tokens", crypto] + http,
+            resources: [.embedInCode("Assets/dashboard.css"), .embedInCode("Assets/dashboard.js")],
+            swiftSettings: swiftSettings),
         room(
             "Daemon",
             [
+                "Dashboard",
                 "JobWorker", "Cron", "YAML", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment",
                 "Webhooks", "Handlers", "ControlPlane", "API",
                 "Tokens", "Telemetry", metrics, logging, lifecycle, signals,
@@ -196,7 +203,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API", "Tokens", "Daemon", "Bench",
+                "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API", "Dashboard", "Tokens",
+                "Daemon", "Bench",
                 "Terminal",
                 "Doctor",
                 "Console", "Explanation",
@@ -210,7 +218,7 @@ let package = Package(
             name: "IntegrationTests",
             dependencies: [
                 "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane",
-                "API",
+                "API", "Dashboard",
                 "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
             ] + http,

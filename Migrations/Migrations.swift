@@ -49,5 +49,6 @@ public struct Migration: Sendable {
         Migration(23, "archive", PackageResources._023_archive_sql),
         Migration(24, "queue_rules", PackageResources._024_queue_rules_sql),
         Migration(25, "short_conditions", PackageResources._025_short_conditions_sql),
+        Migration(26, "sessions", PackageResources._026_sessions_sql),
     ]
 }

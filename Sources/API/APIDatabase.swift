@@ -1,4 +1,4 @@
-import ControlPlane
+package import ControlPlane
 import Crypto
 import FoundationEssentials
 import HTTPTypes
@@ -48,35 +48,35 @@ package struct APIDatabase: Service {
     package var openCount: Int { pool.openCount }
 
     /// As the program itself, for what no caller is to decide.
-    var asWorker: ConnectionPool { pool }
+    package var asWorker: ConnectionPool { pool }
 
     /// With the caller's rights, to look alone.
-    func reading(as caller: Caller) -> ConnectionPool {
+    package func reading(as caller: Caller) -> ConnectionPool {
         pool.beginning(
             with: ["/* jobworker:api.read */ SELECT set_config('transaction_read_only', 'on', true)"]
                 + Self.role(of: caller))
     }
 
     /// On whose behalf a change is made.
-    static func requester(_ caller: Caller, reason: String? = nil) -> Requester {
+    static func requester(_ caller: Caller, via: Requester.Via = .api, reason: String? = nil) -> Requester {
         switch caller {
-        case .operator(let name): Requester(actor: "operator:\(name ?? "unnamed")", via: .api, reason: reason)
-        case .member(let member): Requester(actor: "user:\(member.userID.text)", via: .api, reason: reason)
-        case .anonymous: Requester(actor: "anonymous", via: .api, reason: reason)
+        case .operator(let name): Requester(actor: "operator:\(name ?? "unnamed")", via: via, reason: reason)
+        case .member(let member): Requester(actor: "user:\(member.userID.text)", via: via, reason: reason)
+        case .anonymous: Requester(actor: "anonymous", via: via, reason: reason)
         }
     }
 
     /// Makes the transaction the caller's. For members the row policies decide from here on.
-    static func role(of caller: Caller, reason: String? = nil) -> [Statement] {
+    static func role(of caller: Caller, via: Requester.Via = .api, reason: String? = nil) -> [Statement] {
         switch caller {
-        case .operator: return [requester(caller, reason: reason).statement]
+        case .operator: return [requester(caller, via: via, reason: reason).statement]
         case .member(let member):
             return [
                 """
                 /* jobworker:api.member */
                 SELECT set_config('request.jwt.claims', \(member.claims), true),
                        set_config('request.jwt.claim.sub', \(member.userID.text), true),
-                       set_config('jobworker.via', 'api', true), set_config('jobworker.reason', \(reason ?? ""), true),
+                       set_config('jobworker.via', \(via.rawValue), true), set_config('jobworker.reason', \(reason ?? ""), true),
                        set_config('role', \(TokenVerifier.role), true)
                 """
             ]
@@ -116,7 +116,8 @@ package struct APIDatabase: Service {
         let reason = try request.reason
         let roles =
             asProgram
-            ? [Self.requester(request.caller, reason: reason).statement] : Self.role(of: request.caller, reason: reason)
+            ? [Self.requester(request.caller, via: request.via, reason: reason).statement]
+            : Self.role(of: request.caller, via: request.via, reason: reason)
         return try await translated {
             guard let key = request.idempotencyKey else {
                 return try await pool.beginning(with: roles).transaction(body)
@@ -143,7 +144,7 @@ package struct APIDatabase: Service {
         _ request: APIRequest, of route: String, from start: Progress,
         step: @escaping @Sendable (Progress, isolated Connection) throws -> (progress: Progress, reply: Reply?)
     ) async throws -> Response {
-        let roles = Self.role(of: request.caller, reason: try request.reason)
+        let roles = Self.role(of: request.caller, via: request.via, reason: try request.reason)
         let mark = request.idempotencyKey.map { RequestMark(request, key: $0, route: route) }
         var progress = start
         while true {

@@ -58,6 +58,24 @@ package final class Authentication: Sendable {
     /// From the next request on, this tells who is a member.
     package func replaceMembers(with members: TokenVerifier?) { state.withLock { $0.members = members } }
 
+    /// Who a token stands for, operator or member.
+    /// - Throws: As for a request that carries it.
+    package func caller(withToken token: String) throws(APIError) -> Caller {
+        try caller(of: [.authorization: "Bearer \(token)"], for: .members)
+    }
+
+    /// Whether an operator's token that had this mark still lets somebody in.
+    package func knows(mark: String) -> Bool {
+        state.withLock { $0.operators.contains { Self.mark(of: $0.digest) == mark } }
+    }
+
+    /// What a session keeps of an operator's token, to end when that token does: a digest of its digest.
+    package static func mark(of token: String) -> String { mark(of: SHA256.hash(data: Array(token.utf8))) }
+
+    private static func mark(of digest: SHA256Digest) -> String {
+        SHA256.hash(data: Array(digest)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
     /// - Throws: The answer for somebody who isn't let in: always the same, whatever is wrong.
     func caller(
         of headers: HTTPFields, for access: Access, isOnSocket: Bool = false

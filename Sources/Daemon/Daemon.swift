@@ -1,5 +1,6 @@
 import API
 import ControlPlane
+import Dashboard
 import Enrichment
 import FoundationEssentials
 import Glibc
@@ -144,13 +145,15 @@ public struct Daemon: Sendable {
         let service = ServiceIdentity(
             region: configuration[Catalog.region], environment: configuration[Catalog.environment], version: version)
         let logger = logger
+        let routes =
+            HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
+            + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes
+            + api.surface.routes
+        let pages = Dashboard(api: routes, database: api.database, authentication: authentication)
         let server = ControlPlaneServer(
             listeningOn: addresses,
             routes: RouteTable(
-                OpenAPIRoutes(version: version, components: HTTPSurface.components).describing(
-                    HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
-                        + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes
-                        + api.surface.routes)),
+                OpenAPIRoutes(version: version, components: HTTPSurface.components).describing(routes) + pages.routes),
             authentication: authentication, logger: logger
         ) { bound in
             isServing.value = true

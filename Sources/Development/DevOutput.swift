@@ -61,6 +61,9 @@ package final class DevOutput: Sendable {
               jobworker health
               psql "$DATABASE_URL"
 
+            The dashboard: http://\(system.httpListen ?? "(no free port; use --listen)")/dashboard
+            Sign in with the token above.
+
             Apollo.io is played by \(apollo).
             The data are \(system.isKept ? "in \(system.directory)" : "removed at the end; --keep DIR keeps them").
 

@@ -11,7 +11,7 @@ package final class DevSystem: Sendable {
     package struct Options: Sendable {
         /// Where everything is kept; a folder in `/tmp` that is removed at the end where it is `nil`.
         package var directory: String?
-        /// Where the control plane listens besides its socket; `nil` for none.
+        /// Where the control plane listens besides its socket; `nil` for a free port on loopback.
         package var httpListen: String?
         package var maxConcurrent = 5
         /// Delay before the second attempt of a failed job; short, so that a retry can be watched.
@@ -24,6 +24,8 @@ package final class DevSystem: Sendable {
     package let directory: String
     package let isKept: Bool
     package let token: String
+    /// Where the worker listens for HTTP besides its socket, as `127.0.0.1:8080`.
+    package let httpListen: String?
     package let pool: ConnectionPool
     package let database: PrivatePostgres
     private let vault: KeyVault
@@ -77,8 +79,26 @@ package final class DevSystem: Sendable {
         self.vault = vault
         self.workerLines = workerLines
         isKept = options.directory != nil
+        httpListen = options.httpListen ?? Self.freeAddress()
         token = secrets.token
         encryptionKeys = secrets.encryptionKeys
+    }
+
+    /// An address on loopback that nobody uses now; `nil` where there is none.
+    private static func freeAddress() -> String? {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(descriptor, pointer, length) == 0 && getsockname(descriptor, pointer, &length) == 0
+            }
+        }
+        return isBound ? "127.0.0.1:\(UInt16(bigEndian: address.sin_port))" : nil
     }
 
     // MARK: Apollo.io and the worker
@@ -104,7 +124,7 @@ package final class DevSystem: Sendable {
             "WORKER_MAX_CONCURRENT": String(options.maxConcurrent), "WORKER_LOG_FORMAT": "text",
             "WORKER_RETRY_BASE_SECONDS": String(options.retryDelayBase.components.seconds),
         ]
-        variables["WORKER_HTTP_LISTEN"] = options.httpListen
+        variables["WORKER_HTTP_LISTEN"] = httpListen
         let process = TiedProcess([program, "run"], environment: variables)
         worker.value = process
         let lines = workerLines

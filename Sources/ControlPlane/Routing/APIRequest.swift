@@ -1,6 +1,7 @@
 package import FoundationEssentials
 package import HTTPTypes
 import HummingbirdCore
+package import JobWorker
 package import NIOCore
 
 /// A request as a route's handler sees it: of the form that the route declares.
@@ -13,12 +14,16 @@ package struct APIRequest: Sendable {
     package let body: ByteBuffer
     /// The body as the route's schema reads it; `nil` where none was declared, or none came.
     package let document: JSONNode?
+    /// The host and port that the client asked for, as it wrote them.
+    package let authority: String?
+    /// By which way the caller came, for the audit.
+    package let via: Requester.Via
     /// What follows the question mark, as it was sent.
     private let query: String
 
     package init(
         caller: Caller, parameters: [String: String] = [:], headers: HTTPFields = [:], body: ByteBuffer = ByteBuffer(),
-        document: JSONNode? = nil, query: String = ""
+        document: JSONNode? = nil, query: String = "", authority: String? = nil, via: Requester.Via = .api
     ) {
         self.caller = caller
         self.parameters = parameters
@@ -26,6 +31,8 @@ package struct APIRequest: Sendable {
         self.body = body
         self.document = document
         self.query = query
+        self.authority = authority
+        self.via = via
     }
 
     /// All values of a query parameter, in order.
@@ -75,7 +82,7 @@ package struct APIRequest: Sendable {
     }
 
     /// What a query holds, in order, decoded.
-    static func items(of query: String) throws(APIError) -> [(name: String, value: String)] {
+    package static func items(of query: String) throws(APIError) -> [(name: String, value: String)] {
         var items: [(name: String, value: String)] = []
         for item in query.split(separator: "&") {
             let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

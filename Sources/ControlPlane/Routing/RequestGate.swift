@@ -4,15 +4,15 @@ import Synchronization
 /// for its few connections, and hold memory meanwhile.
 ///
 /// A `Mutex`: requests come and go on all threads.
-final class RequestGate: Sendable {
+package final class RequestGate: Sendable {
     private let limit: Int
     private let count = Mutex(0)
 
-    init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
     /// - Throws: 503 where there is no room.
     @discardableResult
-    func pass<Value>(_ work: () async throws -> Value) async throws -> Value {
+    package func pass<Value>(_ work: () async throws -> Value) async throws -> Value {
         guard
             count.withLock({ count in
                 guard count < limit else { return false }

@@ -44,7 +44,8 @@ struct RequestResponder: Sendable {
                 let body = try await body(of: request)
                 let checked = APIRequest(
                     caller: caller, parameters: parameters, headers: request.headers, body: body,
-                    document: try check.document(body, headers: request.headers), query: query)
+                    document: try check.document(body, headers: request.headers), query: query,
+                    authority: request.head.authority)
                 guard route.access == .members else { return try await route.handler(checked) }
                 return try await gate.pass { try await route.handler(checked) }
             }

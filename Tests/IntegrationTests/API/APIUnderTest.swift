@@ -1,6 +1,7 @@
 import API
 import ControlPlane
 import Crypto
+import Dashboard
 import Enrichment
 import FoundationEssentials
 import Glibc
@@ -116,10 +117,13 @@ func withAPI<Result: Sendable>(
     let key = Array(APIUnderTest.secret.utf8).withUnsafeBytes { VerificationKey(secret: $0) }
     let digest = Array(APIUnderTest.operatorToken.utf8).withUnsafeBytes { OperatorDigest(name: "test", token: $0) }
     let (bound, report) = AsyncStream<[BoundAddress]>.makeStream()
+    let authentication = Authentication(operators: [digest], members: TokenVerifier(keys: [key]))
+    let pages = Dashboard(api: routes, database: api, authentication: authentication)
     let server = ControlPlaneServer(
         listeningOn: [.unixSocket(path: folder + "/api.sock", group: nil), .tcp(host: "127.0.0.1", port: 0)],
-        routes: RouteTable(OpenAPIRoutes(version: "test", components: HTTPSurface.components).describing(routes)),
-        authentication: Authentication(operators: [digest], members: TokenVerifier(keys: [key])), limits: limits,
+        routes: RouteTable(
+            OpenAPIRoutes(version: "test", components: HTTPSurface.components).describing(routes) + pages.routes),
+        authentication: authentication, limits: limits,
         logger: logger, onListening: { report.yield($0) })
     defer { try? FileManager.default.removeItem(atPath: folder) }
     return try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -1,0 +1,271 @@
+package import API
+package import ControlPlane
+import FoundationEssentials
+import HTTPTypes
+import HummingbirdCore
+import JobWorker
+import NIOCore
+
+/// The pages for people: plain HTML made here, with a small script that keeps it live.
+///
+/// Pages and forms ask the routes of the API, from within the process and with the rights of whoever is signed in: what
+/// a page shows and does, a program may see and do as well, and no rule stands twice.
+package struct Dashboard: Sendable {
+    private let api: RouteTable
+    private let authentication: Authentication
+    private let sessions: SessionStore
+    private let overview: OverviewCache
+    private let limit = SignInLimit()
+    private let gate = RequestGate(limit: 32)
+
+    static let cookieName = "jobworker_session"
+
+    /// - Parameter api: Every route that pages may ask.
+    package init(api: [Route], database: APIDatabase, authentication: Authentication) {
+        self.api = RouteTable(api)
+        self.authentication = authentication
+        sessions = SessionStore(database: database.asWorker)
+        overview = OverviewCache(database: database)
+    }
+
+    package var routes: [Route] {
+        [
+            page("/dashboard", "The overview.") { try await OverviewPage(visit: $0).response(overview) },
+            page("/dashboard/jobs", "Jobs.") { try await JobsPage(visit: $0).response() },
+            page("/dashboard/jobs/{id}", "A job.") { try await JobPage(visit: $0).response() },
+            page("/dashboard/dead-letters", "Failed jobs by error.") { try await RecordPages(visit: $0).deadLetters() },
+            page("/dashboard/schedules", "Schedules.") { try await RecordPages(visit: $0).schedules() },
+            page("/dashboard/queues", "Queues.") { try await RecordPages(visit: $0).queues() },
+            page("/dashboard/workers", "Workers.") { try await RecordPages(visit: $0).workers() },
+            page("/dashboard/audit", "Who did what.") { try await RecordPages(visit: $0).audit() },
+            page("/dashboard/health", "How this worker is.") { try await RecordPages(visit: $0).health() },
+            page("/dashboard/events", "Changes of jobs.") { visit in
+                try await visit.api.call(
+                    .get, "/api/events", query: visit.workspaceQuery, as: visit.session.caller, via: .dashboard)
+            },
+            page("/dashboard/events/{id}", "Changes of a job.") { visit in
+                try await visit.api.call(
+                    .get, "/api/jobs/\(visit.parameter("id"))/events", as: visit.session.caller, via: .dashboard)
+            },
+            form("/dashboard/jobs/bulk", "Changes many jobs.") { try await JobsPage(visit: $0).change($1) },
+            form("/dashboard/jobs/{id}/{action}", "Changes a job.", [Self.word("action")]) {
+                try await JobPage(visit: $0).change($1)
+            },
+            form("/dashboard/queues/{name}/{action}", "Pauses a queue.", [Self.word("name"), Self.word("action")]) {
+                try await RecordPages(visit: $0).changeQueue($1)
+            },
+            form("/dashboard/schedules/{id}/{action}", "Changes a schedule.", [Self.word("action")]) {
+                try await RecordPages(visit: $0).changeSchedule($1)
+            },
+            form("/dashboard/sign-out", "Ends the session.") { visit, _ in
+                try await sessions.end(visit.cookie)
+                return Layout.redirect(
+                    "/dashboard/sign-in",
+                    cookie: "\(Self.cookieName)=; Path=/dashboard; HttpOnly; SameSite=Strict; Max-Age=0")
+            },
+            Route(.get, "/dashboard/sign-in", access: .anyone, "Asks who it is.") { _ in
+                Layout.guarded(signInPage(nil))
+            },
+            Route(.post, "/dashboard/sign-in", access: .anyone, "Begins a session.") { request in
+                Layout.guarded(try await signIn(request))
+            },
+            asset("dashboard.css", "text/css; charset=utf-8", PackageResources.dashboard_css),
+            asset("dashboard.js", "text/javascript; charset=utf-8", PackageResources.dashboard_js),
+        ]
+    }
+
+    private static func word(_ name: String) -> Parameter {
+        Parameter(name, in: .path, Schema(.text(1...100, isOneLine: true)), "Which one.")
+    }
+
+    // MARK: Who
+
+    private func visit(_ request: APIRequest) async throws -> Visit {
+        guard let cookie = Self.cookie(of: request), let session = try await sessions.find(cookie) else {
+            throw PageError.signInFirst
+        }
+        if case .operator = session.caller, !authentication.knows(mark: session.mark ?? "") {
+            try await sessions.end(cookie)
+            throw PageError.signInFirst
+        }
+        return Visit(session: session, cookie: cookie, request: request, api: api)
+    }
+
+    private static func cookie(of request: APIRequest) -> String? {
+        for value in request.headers[values: .cookie] {
+            for part in value.split(separator: ";") {
+                let pair = part.drop { $0 == " " }.split(separator: "=", maxSplits: 1)
+                if pair.count == 2, pair[0] == cookieName { return String(pair[1]) }
+            }
+        }
+        return nil
+    }
+
+    /// Browsers send with every form where it comes from.
+    static func isOwnOrigin(_ request: APIRequest) -> Bool {
+        guard let name = HTTPField.Name("Origin"), let origin = request.headers[name],
+            let authority = request.authority, let end = origin.firstRange(of: "://")?.upperBound
+        else { return false }
+        return origin[end...].lowercased() == authority.lowercased()
+    }
+
+    static func isLoopback(_ authority: String) -> Bool {
+        let host = authority.hasPrefix("[") ? authority.prefix { $0 != "]" } + "]" : authority.prefix { $0 != ":" }
+        return host == "localhost" || host == "[::1]" || host.hasPrefix("127.")
+    }
+
+    private func page(
+        _ path: String, _ summary: String, _ handler: @escaping @Sendable (Visit) async throws -> Response
+    ) -> Route {
+        Route(.get, path, access: .anyone, summary) { request in
+            await answer(request) { try await handler($0) }
+        }
+    }
+
+    private func form(
+        _ path: String, _ summary: String, _ parameters: [Parameter] = [],
+        _ handler: @escaping @Sendable (Visit, Form) async throws -> Response
+    ) -> Route {
+        Route(.post, path, access: .anyone, summary, parameters: parameters) { request in
+            await answer(request) { visit in
+                let form = try Form(request)
+                guard Self.isOwnOrigin(request), form["form_token"] == visit.session.formToken else {
+                    throw PageError.foreignForm
+                }
+                return try await handler(visit, form)
+            }
+        }
+    }
+
+    private func answer(_ request: APIRequest, _ work: @Sendable (Visit) async throws -> Response) async -> Response {
+        var session: Session?
+        do {
+            return Layout.guarded(
+                try await gate.pass {
+                    let visit = try await visit(request)
+                    session = visit.session
+                    return try await work(visit)
+                })
+        } catch PageError.signInFirst {
+            return Layout.guarded(Layout.redirect("/dashboard/sign-in"))
+        } catch PageError.foreignForm {
+            return Self.problem(
+                "This form is too old, or comes from elsewhere. Nothing was changed: go back, reload, and try again.",
+                .forbidden, session)
+        } catch let error as APIError {
+            return Self.problem(error.message, error.status, session)
+        } catch {
+            return Self.problem(
+                "The database doesn't answer. This page works again when it does.", .serviceUnavailable, session)
+        }
+    }
+
+    private static func problem(_ text: String, _ status: HTTPResponse.Status, _ session: Session?) -> Response {
+        Layout.guarded(
+            Layout(session: session, path: "").page(
+                "Not possible",
+                "<p class=\"problem\" role=\"alert\">\(text)</p><p><a href=\"/dashboard\">To the overview</a></p>",
+                status: status))
+    }
+
+    // MARK: Signing in
+
+    private func signInPage(_ problem: String?, status: HTTPResponse.Status = .ok) -> Response {
+        let told: HTML = problem.map { "<p class=\"problem\" role=\"alert\">\($0)</p>" } ?? ""
+        return Layout(session: nil, path: "").page(
+            "Sign in",
+            """
+            \(told)<form method="post" action="/dashboard/sign-in" class="sign-in">
+            <label for="token">Token of an operator, or of a member of a workspace</label>
+            <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+            <button class="main">Sign in</button></form>
+            """, status: status)
+    }
+
+    private func signIn(_ request: APIRequest) async throws -> Response {
+        guard Self.isOwnOrigin(request) else {
+            return signInPage("This form came from elsewhere. Try again here.", status: .forbidden)
+        }
+        guard limit.isOpen() else {
+            return signInPage("Too many wrong tokens. Try again in a minute.", status: .tooManyRequests)
+        }
+        let token = (try Form(request)["token"] ?? "").filter { !$0.isWhitespace }
+        do {
+            let caller = try authentication.caller(withToken: token)
+            let cookie = try await sessions.begin(caller, mark: Authentication.mark(of: token))
+            let secure = Self.isLoopback(request.authority ?? "") ? "" : "; Secure"
+            return Layout.redirect(
+                "/dashboard",
+                cookie: "\(Self.cookieName)=\(cookie); Path=/dashboard; HttpOnly; SameSite=Strict\(secure)")
+        } catch let error as APIError {
+            limit.failed()
+            let text = error.status == .unauthorized ? "This token lets nobody in." : error.message
+            return signInPage(text, status: error.status)
+        } catch {
+            return signInPage("The database doesn't answer. Try again in a moment.", status: .serviceUnavailable)
+        }
+    }
+
+    // MARK: Assets
+
+    private func asset(_ name: String, _ type: String, _ bytes: [UInt8]) -> Route {
+        let tag = "\"\(SessionStore.digest(String(decoding: bytes, as: UTF8.self)).prefix(16))\""
+        return Route(.get, "/dashboard/assets/\(name)", access: .anyone, "A file of the pages.") { request in
+            let headers: HTTPFields = [.contentType: type, .eTag: tag, .cacheControl: "no-cache"]
+            if request.headers[.ifNoneMatch] == tag { return Response(status: .notModified, headers: headers) }
+            return Layout.guarded(
+                Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))))
+        }
+    }
+}
+
+/// A request of somebody who is signed in.
+struct Visit: Sendable {
+    let session: Session
+    let cookie: String
+    let request: APIRequest
+    let api: RouteTable
+
+    func parameter(_ name: String) -> String { (request.parameters[name] ?? "").percentEncoded }
+
+    var isOperator: Bool { if case .operator = session.caller { true } else { false } }
+
+    /// The workspace that is looked at alone.
+    var workspaceID: UUID? {
+        get throws { try query("workspace_id").isEmpty ? nil : try request.uuid("workspace_id") }
+    }
+
+    var workspaceQuery: String {
+        guard let id = try? workspaceID else { return "" }
+        return "workspace_id=\(id.uuidString.lowercased())"
+    }
+
+    func query(_ name: String) throws -> String { try request.text(name) ?? "" }
+
+    /// A query of those of the page's own parameters that hold something.
+    func query(of names: [String]) throws -> String {
+        try names.flatMap { name in
+            try request.queryValues(name).filter { !$0.isEmpty }.map { "\(name)=\($0.percentEncoded)" }
+        }.joined(separator: "&")
+    }
+
+    func get(_ path: String, _ query: String = "") async throws -> JSONNode {
+        try await api.document(.get, path, query: query, as: session.caller, via: .dashboard)
+    }
+
+    func send(_ method: HTTPRequest.Method, _ path: String, query: String = "", _ body: JSONNode? = nil) async throws
+        -> JSONNode
+    {
+        try await api.document(method, path, query: query, body: body, as: session.caller, via: .dashboard)
+    }
+
+    func layout(_ path: String) -> Layout { Layout(session: session, path: path) }
+
+    var formToken: HTML { Layout.formToken(session) }
+
+    /// A button that does something by itself.
+    func button(_ action: String, _ title: String, isDangerous: Bool = false) -> HTML {
+        let style: HTML = isDangerous ? " class=\"danger\" data-confirm=\"\(title)?\"" : ""
+        return "<form method=\"post\" action=\"\(action)\">\(formToken)<button\(style)>\(title)</button></form>"
+    }
+}

@@ -1,0 +1,129 @@
+import FoundationEssentials
+import JobWorker
+import Postgres
+import Support
+import Testing
+
+/// The pages without a browser: who gets in, what forms are taken, what crosses the border of a workspace.
+@Suite(.database(), .timeLimit(.minutes(2))) struct DashboardTests {
+    let database = TestDatabase.current
+
+    private static let origin = ("Origin", "http://localhost")
+
+    private func form(
+        _ api: APIUnderTest, _ path: String, _ body: String, cookie: String = "",
+        origin: (String, String)? = DashboardTests.origin
+    ) async throws -> APIResponse {
+        var headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Cookie", cookie)]
+        if let origin { headers.append(origin) }
+        return try await api.send(
+            "POST", path, as: .nobody, body: body, headers: headers.map { (name: $0.0, value: $0.1) })
+    }
+
+    /// - Returns: The cookie.
+    private func signIn(_ api: APIUnderTest, _ token: String = APIUnderTest.operatorToken) async throws -> String {
+        let answer = try await form(api, "/dashboard/sign-in", "token=\(token)")
+        #expect(answer.status == 303)
+        let cookie = try #require(answer.header("Set-Cookie"))
+        #expect(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains("Secure"))
+        return String(cookie.prefix { $0 != ";" })
+    }
+
+    private func get(_ api: APIUnderTest, _ path: String, _ cookie: String) async throws -> APIResponse {
+        try await api.send("GET", path, as: .nobody, headers: [(name: "Cookie", value: cookie)])
+    }
+
+    private func formToken(_ page: APIResponse) throws -> String {
+        let mark = "name=\"form_token\" value=\""
+        let start = try #require(page.text.firstRange(of: mark)?.upperBound)
+        return String(page.text[start...].prefix { $0 != "\"" })
+    }
+
+    @Test func `every page has the policy, and leads those who are not signed in to the sign-in`() async throws {
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api)
+            for path in ["", "/jobs", "/dead-letters", "/schedules", "/queues", "/workers", "/audit"] {
+                let page = try await get(api, "/dashboard\(path)", cookie)
+                #expect(page.status == 200, "\(path): \(page.text)")
+                let policy = page.header("Content-Security-Policy") ?? ""
+                #expect(policy.hasPrefix("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"))
+                for stranger in ["", "jobworker_session=", "jobworker_session=0123", cookie + "0"] {
+                    let refusal = try await get(api, "/dashboard\(path)", stranger)
+                    #expect(refusal.status == 303 && refusal.header("Location") == "/dashboard/sign-in")
+                }
+            }
+        }
+    }
+
+    @Test func `a form without its session's secret, or from elsewhere, changes nothing`() async throws {
+        let id = try await database.insertJob()
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api)
+            let token = try formToken(try await get(api, "/dashboard", cookie))
+            let other = try formToken(try await get(api, "/dashboard", try await signIn(api)))
+            let path = "/dashboard/jobs/\(id.text)/cancel"
+            for (body, origin) in [
+                ("", Self.origin), ("form_token=\(other)", Self.origin), ("form_token=\(token)", nil),
+                ("form_token=\(token)", ("Origin", "https://elsewhere.example")),
+                ("form_token=\(token)", ("Origin", "null")),
+            ] {
+                #expect(try await form(api, path, body, cookie: cookie, origin: origin).status == 403)
+            }
+            #expect(try await database.count("status = 'cancelled'") == 0)
+            #expect(try await form(api, path, "form_token=\(token)", cookie: cookie).status == 303)
+            #expect(try await database.count("status = 'cancelled'") == 1)
+            #expect(
+                try await database.count("via = 'dashboard' AND actor = 'operator:test'", of: "public.job_audit") == 1)
+        }
+    }
+
+    @Test func `a session ends by signing out, and the table doesn't hold the cookie`() async throws {
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api)
+            let secret = String(cookie.split(separator: "=")[1])
+            #expect(
+                try await database.count("digest = '\(secret)'", of: "jobworker.sessions") == 0)
+            let token = try formToken(try await get(api, "/dashboard", cookie))
+            #expect(try await form(api, "/dashboard/sign-out", "form_token=\(token)", cookie: cookie).status == 303)
+            #expect(try await database.count("true", of: "jobworker.sessions") == 0)
+            #expect(try await get(api, "/dashboard", cookie).status == 303)
+        }
+    }
+
+    @Test func `a session that nobody used for two hours is over`() async throws {
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api)
+            try await database.query(
+                "UPDATE jobworker.sessions SET seen_at = clock_timestamp() - interval '121 minutes'")
+            #expect(try await get(api, "/dashboard", cookie).status == 303)
+        }
+    }
+
+    @Test func `a member sees and changes the workspace's jobs alone`() async throws {
+        let tenants = try await Tenants(in: database)
+        let mine = try await database.insertJob()
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api, APIUnderTest.token(for: tenants.member))
+            let foreign = try await signIn(api, APIUnderTest.token(for: tenants.stranger))
+            #expect(try await get(api, "/dashboard/jobs/\(mine.text)", cookie).status == 200)
+            #expect(try await get(api, "/dashboard/jobs", cookie).text.contains(mine.text))
+            #expect(try await get(api, "/dashboard/jobs/\(mine.text)", foreign).status == 404)
+            #expect(!(try await get(api, "/dashboard/jobs", foreign).text.contains(mine.text)))
+            for path in ["/queues", "/workers"] {
+                #expect(try await get(api, "/dashboard\(path)", cookie).status == 403)
+            }
+            let token = try formToken(try await get(api, "/dashboard", foreign))
+            let attempt = try await form(
+                api, "/dashboard/jobs/\(mine.text)/cancel", "form_token=\(token)", cookie: foreign)
+            #expect(attempt.status == 404)
+        }
+    }
+
+    @Test func `after ten wrong tokens even a right one has to wait`() async throws {
+        try await withAPI(on: database) { api in
+            for _ in 0..<10 { #expect(try await form(api, "/dashboard/sign-in", "token=wrong").status == 401) }
+            let answer = try await form(api, "/dashboard/sign-in", "token=\(APIUnderTest.operatorToken)")
+            #expect(answer.status == 429)
+        }
+    }
+}
