@@ -1,4 +1,4 @@
--- 0018: who is signed in at the dashboard. In a table, so that all workers behind one address know it.
+-- 0026: who is signed in at the dashboard. In a table, so that all workers behind one address know it.
 -- Locks:   none on tables in use.
 -- Rollout: before the workers of this version; earlier ones don't look at it.
 -- Growth:  a row for each sign-in, until it ends; what is over goes with the next sign-in.
