@@ -99,6 +99,7 @@ let package = Package(
                 .embedInCode("0011_audit.sql"),
                 .embedInCode("0012_schedules.sql"),
                 .embedInCode("0013_lists.sql"),
+                .embedInCode("0014_list_kinds.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

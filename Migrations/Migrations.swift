@@ -37,5 +37,6 @@ public struct Migration: Sendable {
         Migration(11, "audit", PackageResources._011_audit_sql),
         Migration(12, "schedules", PackageResources._012_schedules_sql),
         Migration(13, "lists", PackageResources._013_lists_sql),
+        Migration(14, "list_kinds", PackageResources._014_list_kinds_sql),
     ]
 }

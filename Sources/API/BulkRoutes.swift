@@ -79,9 +79,8 @@ struct BulkRoutes: Sendable {
         let ids = document["ids"]?.elements?.compactMap { $0.string.flatMap { UUID(uuidString: $0) } }
         var filter = document["filter"].map(JobSelection.filter) ?? JobFilter()
         if ids == nil, filter.statuses.isEmpty { filter.statuses = action.statuses }
-        let condition: Fragment = ids.map { "jobs.id = ANY (\($0))" } ?? filter.condition
         try await checkRights(request, filter)
-        return try await work(request, action, condition)
+        return try await work(request, action, ids.map { .ids($0) } ?? .filter(filter))
     }
 
     private func checkRights(_ request: APIRequest, _ filter: JobFilter) async throws {
@@ -99,6 +98,11 @@ struct BulkRoutes: Sendable {
         guard isAdmin else { throw APIError.adminsOnly }
     }
 
+    private enum Selection: Sendable {
+        case ids([UUID])
+        case filter(JobFilter)
+    }
+
     /// How far a request has come.
     private struct Progress: Codable, Sendable {
         var matched = 0
@@ -107,7 +111,7 @@ struct BulkRoutes: Sendable {
         var cursor: String?
     }
 
-    private func work(_ request: APIRequest, _ action: Action, _ condition: Fragment) async throws -> Response {
+    private func work(_ request: APIRequest, _ action: Action, _ selection: Selection) async throws -> Response {
         let isMember = if case .member = request.caller { true } else { false }
         let own: Fragment =
             isMember ? "jobs.workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
@@ -115,12 +119,23 @@ struct BulkRoutes: Sendable {
         return try await database.change(request, of: "bulk", from: Progress()) { progress, connection in
             var progress = progress
             let place = progress.cursor.flatMap { JobCursor(text: $0) }
+            let selected: Fragment =
+                switch selection {
+                case .filter(let filter):
+                    JobStore.newest(
+                        filter, after: place, limit: Self.chunkSize, in: isMember ? .administered : .everything)
+                case .ids(let ids):
+                    """
+                    FROM public.jobs
+                    WHERE jobs.id = ANY (\(ids)) AND \(place?.condition ?? "true")
+                      AND \(own)
+                    ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
+                    """
+                }
             let rows = try connection.execute(
                 """
                 /* jobworker:api.bulk.select */
-                SELECT jobs.id, jobs.created_at FROM public.jobs
-                WHERE \(condition) AND \(own) AND \(place?.condition ?? "true")
-                ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
+                SELECT jobs.id, jobs.created_at \(selected)
                 """)
             if let last = rows.last {
                 let ids = try rows.map { try $0.decode("id", as: UUID.self) }
