@@ -92,7 +92,7 @@ import Testing
         ("since", "jobs_by_state", { $0.since = Timestamp(text: "2090-01-01T00:00:00Z") }),
         ("until", "jobs_by_state", { $0.until = Timestamp(text: "2020-01-01T00:00:00Z") }),
         (
-            "a type that waits", "jobs_due",
+            "a type that waits", "jobs_by_state",
             { filter in
                 filter.statuses = [.pending]
                 filter.types = ["report"]
@@ -188,7 +188,8 @@ import Testing
                 var filter = JobFilter()
                 change(&filter)
                 let own: Fragment =
-                    scope == .administered ? "workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
+                    scope == .administered
+                    ? "workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
                 let all = try await pool.query(
                     """
                     SELECT jobs.id FROM public.jobs WHERE \(filter.condition) AND \(own)
@@ -199,7 +200,8 @@ import Testing
                 var cursor: JobCursor?
                 repeat {
                     let page = try await pool.query(
-                        "SELECT jobs.id, jobs.created_at \(JobStore.newest(filter, after: cursor, limit: 40, in: scope))")
+                        "SELECT jobs.id, jobs.created_at \(JobStore.newest(filter, after: cursor, limit: 40, in: scope))"
+                    )
                     for row in page {
                         found.append(try row.decode("id"))
                         cursor = JobCursor(createdAt: try row.decodeIfPresent("created_at"), id: try row.decode("id"))
@@ -209,7 +211,9 @@ import Testing
                 #expect(found == all, "\(name), \(scope)")
                 let skipped = try await pool.query(
                     "SELECT jobs.id \(JobStore.newest(filter, limit: 10, skipping: 25, in: scope))")
-                #expect(try skipped.map { try $0.decode("id", as: UUID.self) } == Array(all.dropFirst(25).prefix(10)), "\(name)")
+                #expect(
+                    try skipped.map { try $0.decode("id", as: UUID.self) } == Array(all.dropFirst(25).prefix(10)),
+                    "\(name)")
             }
         }
     }
