@@ -18,8 +18,9 @@
 --     unique key, text, id         jobs_keyed, jobs_with_error, jobs_pkey
 --
 -- Measured with ten million jobs, 50 shown, found or not: below 20 ms each, most below 5. Slower are a worker that ran
--- few of them (6 s), a text that is in none of 110 000 errors (0.25 s), and for a member what is rare in a large
--- workspace (0.1 s for a hundred thousand jobs of it). The statements: Sources/JobWorker/Store/JobStore+Newest.swift.
+-- few of them (6 s), a text in errors or at the start of an id where few of 110 000 errors have it (0.1 to 0.5 s), and for
+-- a member a queue, priority or worker that is rare in a large workspace, or a type that is frequent elsewhere (0.1 s for
+-- a hundred thousand jobs of it). The statements: Sources/JobWorker/Store/JobStore+Newest.swift.
 
 -- The kind stands behind the order, where it is compared without a look at the row: so a type is looked for among all
 -- jobs that wait.

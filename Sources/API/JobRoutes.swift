@@ -132,6 +132,13 @@ struct JobRoutes: Sendable {
         let offset = ((page ?? 1) - 1) * limit
         let scope: JobScope = if case .member = request.caller { .memberships } else { .everything }
         return try await database.read(request) { connection in
+            // In a workspace that is much larger than most the planner would gather all of its jobs as a bitmap, and
+            // compiling a statement takes longer than a page.
+            try connection.execute(
+                """
+                /* jobworker:api.jobs.plan */
+                SELECT set_config('enable_bitmapscan', 'off', true), set_config('jit', 'off', true)
+                """)
             let rows = try connection.execute(
                 """
                 /* jobworker:api.jobs.list */

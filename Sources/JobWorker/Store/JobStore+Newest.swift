@@ -65,10 +65,23 @@ private struct NewestFirst {
     }
 
     /// Workspace by workspace with `jobs_workspace_newest`: nobody walks along other people's jobs.
+    ///
+    /// With a type the planner may take `jobs_by_kind`, where a type that is rare everywhere is found at once; what waits
+    /// then comes from `jobs_by_state`.
     private func each(of workspaces: Fragment) -> Fragment {
+        guard !filter.types.isEmpty else { return each(of: workspaces, "true") }
+        let own: Fragment = "jobs.workspace_id = ANY (ARRAY(SELECT mine.id FROM \(workspaces) AS mine (id)))"
+        return """
+            \(each(of: workspaces, Self.hasKind))
+            UNION ALL (\(newest("\(Self.hasState) AND jobs.status = 'pending' AND \(own) AND \(filter.condition)")))
+            UNION ALL (\(newest("jobs.status = 'processing' AND \(own) AND \(filter.condition)")))
+            """
+    }
+
+    private func each(of workspaces: Fragment, _ part: Fragment) -> Fragment {
         """
         SELECT found.* FROM \(workspaces) AS mine (id)
-        CROSS JOIN LATERAL (\(newest("jobs.workspace_id = mine.id AND \(filter.condition)"))) AS found
+        CROSS JOIN LATERAL (\(newest("\(part) AND jobs.workspace_id = mine.id AND \(filter.condition)"))) AS found
         """
     }
 
