@@ -28,7 +28,7 @@ package struct AuditView: View {
         }
         if let reason = entry.reason { line += "  \(palette.paint("“\(reason.oneLine)”", .faint))" }
         let changes = changes(entry)
-        return "\(line)\n" + (changes.isEmpty ? "" : "    \(changes)\n")
+        return "\(line)\n" + (changes.isEmpty ? "" : changes.wrapped(to: screen.width, behind: "    ") + "\n")
     }
 
     /// `status: pending → cancelled, completed_at: 2026-…`
