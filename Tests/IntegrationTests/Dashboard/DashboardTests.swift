@@ -1,4 +1,6 @@
+import ControlPlane
 import FoundationEssentials
+import HTTPTypes
 import JobWorker
 import Postgres
 import Support
@@ -125,6 +127,45 @@ import Testing
             let answer = try await form(api, "/dashboard/sign-in", "token=\(APIUnderTest.operatorToken)")
             #expect(answer.status == 429)
         }
+    }
+
+    @Test func `no page shows or changes anything of another workspace, whatever is asked for`() async throws {
+        let tenants = try await Tenants(in: database)
+        let canary = try await Canary(in: tenants.theirs, of: database)
+        let before = try await canary.fingerprint()
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api, APIUnderTest.token(for: tenants.owner))
+            let token = try formToken(try await get(api, "/dashboard", cookie))
+            #expect(api.pages.count > 15)
+            // From the table of routes: a new page is asked as well. What ends the session comes last.
+            let pages = api.pages.filter { page in
+                !["/sign-", "/events"].contains { page.path.description.contains($0) }
+            }
+            for route in pages {
+                let place = route.path.description
+                let actions =
+                    !place.contains("{action}")
+                    ? [""]
+                    : place.contains("jobs") ? ["cancel", "retry", "replay", "delete"] : ["pause", "resume", "run"]
+                for id in canary.jobs.prefix(3) + [canary.workspace] + canary.records {
+                    for action in actions {
+                        let path = route.path.description.replacing("{id}", with: id.text)
+                            .replacing("{action}", with: action).replacing("{name}", with: "default")
+                            .replacing("{path}", with: "x")
+                        let answer =
+                            route.method == .get
+                            ? try await get(
+                                api, "\(path)?workspace_id=\(canary.workspace.text)&job_id=\(id.text)", cookie)
+                            : try await form(
+                                api, path, "form_token=\(token)&ids=\(id.text)&id=\(id.text)&action=\(action)",
+                                cookie: cookie)
+                        #expect(!answer.text.contains(Canary.word), "\(route.method) \(path)")
+                        #expect(answer.status < 500, "\(route.method) \(path): \(answer.text)")
+                    }
+                }
+            }
+        }
+        #expect(try await canary.fingerprint() == before)
     }
 
     @Test func `the overview's figures come from indexes, whatever the table holds`() async throws {
