@@ -50,7 +50,7 @@ extension Account {
             details = [.init("by", change.actor), .init("at", change.at)]
             if let given = change.reason { text += " The reason given: \(quoted(given))" }
         } else {
-            text += "."
+            text += facts.queueSetsAside ? ", as its queue has it." : "."
         }
         let at = facts.failedAt.map { " at \(moment($0))" } ?? ""
         return Parts(

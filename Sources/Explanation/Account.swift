@@ -41,6 +41,17 @@ struct Account {
         }
     }
 
+    /// Where a job comes from that somebody had repeated.
+    var origin: [Reason] {
+        facts.replayOf.map {
+            [
+                Reason(
+                    code: .replay, text: "It is a replay of the job \($0.text), which stays as it is.",
+                    details: [.init("job_id", $0.text)])
+            ]
+        } ?? []
+    }
+
     func unserved(_ code: Explanation.Code, _ text: String, _ advice: String, _ details: [Detail] = []) -> Parts {
         Parts(
             state: .unserved, summary: "No worker ever takes this row. \(text)",

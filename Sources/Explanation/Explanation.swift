@@ -67,6 +67,8 @@ package struct Explanation: Sendable, Equatable {
         case setAside = "set_aside"
         case cancelled, completed
         case retriedByHand = "retried_by_hand"
+        // Where it comes from.
+        case replay
         // Never taken.
         case noWorkspace = "no_workspace"
         case noStatus = "no_status"
@@ -144,7 +146,7 @@ package struct Explanation: Sendable, Equatable {
         asOf = facts.asOf
         state = parts.state
         summary = parts.summary
-        reasons = parts.reasons
+        reasons = parts.reasons + account.origin
         next = parts.next
     }
 

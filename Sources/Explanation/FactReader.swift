@@ -57,7 +57,7 @@ package struct FactReader: Sendable {
                    next_retry_at, greatest(created_at, scheduled_for, next_retry_at) AS due_at, started_at,
                    completed_at, failed_at, worker_id, worker_heartbeat_at, timeout_seconds,
                    lease_token IS NOT NULL AS has_lease, lease_open, snoozed_since, worker_deaths,
-                   left(error_message, 1000) AS error_message, inserted_by, clock_timestamp() AS as_of
+                   left(error_message, 1000) AS error_message, replay_of, inserted_by, clock_timestamp() AS as_of
             FROM public.jobs WHERE id = \(id)
             """)
         guard let row = rows.first else { return nil }
@@ -82,6 +82,7 @@ package struct FactReader: Sendable {
         facts.snoozedSince = try row.decodeIfPresent("snoozed_since")
         facts.workerDeaths = try row.decode("worker_deaths")
         facts.errorMessage = try row.decodeIfPresent("error_message")
+        facts.replayOf = try row.decodeIfPresent("replay_of")
         facts.insertedBy = try row.decodeIfPresent("inserted_by")
         facts.staleAfter = staleAfter
         facts.usualTimeout = usualTimeout
@@ -150,6 +151,7 @@ package struct FactReader: Sendable {
                    (SELECT count(*) FROM serving WHERE refuses) AS refusing,
                    (SELECT count(*) FROM running WHERE worker_id IN (SELECT id FROM serving)) AS busy,
                    queue.paused_at, queue.paused_by, queue.max_running,
+                   coalesce(queue.dead_letter, false) AS sets_aside,
                    (SELECT count(*) FROM running WHERE running.queue = \(facts.queue)) AS running_in_queue,
                    holder.host, holder.stopped_at IS NOT NULL AS holder_stopped,
                    workspace.id IS NOT NULL AS has_workspace, workspace.status AS workspace_status,
@@ -168,6 +170,7 @@ package struct FactReader: Sendable {
             alive: try row.decode("alive"), servingType: try row.decode("serving_type"),
             servingQueue: try row.decode("serving_queue"), serving: try row.decode("serving"),
             slots: try row.decode("slots"), busy: try row.decode("busy"), refusingMembers: try row.decode("refusing"))
+        facts.queueSetsAside = try row.decode("sets_aside")
         if let since: Timestamp = try row.decodeIfPresent("paused_at") {
             facts.pause = JobFacts.Pause(since: since, by: try row.decodeIfPresent("paused_by"))
         }

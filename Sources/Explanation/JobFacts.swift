@@ -44,6 +44,10 @@ package struct JobFacts: Sendable, Equatable {
     package var snoozedSince: Timestamp?
     package var workerDeaths = 0
     package var errorMessage: String?
+    /// The job that it repeats.
+    package var replayOf: UUID?
+    /// Whether its queue has failed jobs set aside.
+    package var queueSetsAside = false
     /// The role that added it.
     package var insertedBy: String?
 

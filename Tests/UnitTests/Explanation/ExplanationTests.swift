@@ -288,7 +288,8 @@ struct ExplanationTests {
                     action: "job.set_aside", actor: "operator:alice", at: at(-30), reason: "look at it on Monday")
             }
         ),
-        ("set aside by the queue's rule", failed(.deadLetter) { _ in }),
+        ("set aside by the queue's rule", failed(.deadLetter) { $0.queueSetsAside = true }),
+        ("a replay", facts { $0.replayOf = id }),
         ("no workspace", facts { $0.workspaceID = nil }),
         ("no status", facts(nil)),
         ("unknown status", facts { $0.status = "running\u{1B}[2J" }),
