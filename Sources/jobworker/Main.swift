@@ -34,6 +34,7 @@ struct Main: AsyncParsableCommand {
     static func main() async {
         // A reader that goes away, as `head` does, ends a command and doesn't kill it.
         signal(SIGPIPE, SIG_IGN)
+        holdStandardDescriptors()
         var status = ExitStatus.done.rawValue
         do {
             let command = try await asyncParseAsRoot()
@@ -46,7 +47,7 @@ struct Main: AsyncParsableCommand {
                 }
             } catch let error where !isParsers(error) {
                 let complaint = Complaint(error)
-                Output.error.line(complaint.description)
+                Output.error.line(complaint.text(width: Output.error.width))
                 status = complaint.status.rawValue
             }
         } catch {
@@ -57,6 +58,14 @@ struct Main: AsyncParsableCommand {
             status = max(status, ExitStatus.failed.rawValue)
         }
         Glibc.exit(status)
+    }
+
+    /// Where standard input, output or error is closed, its number would go to the next descriptor that is opened, and a
+    /// table of jobs into the database's connection. Writing to what stands in for it fails, as it would to a closed one.
+    private static func holdStandardDescriptors() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            open("/dev/null", O_RDONLY)
+        }
     }
 
     /// Whether the parser itself knows what to make of it: help, usage, a status.

@@ -1,4 +1,4 @@
--- 0027: a job added one by one starts sooner: its announcement takes one statement, and names the job.
+-- 0028: a job added one by one starts sooner: its announcement takes one statement, and names the job.
 -- Locks:   jobs against writes, for a moment (triggers).
 -- Rollout: workers of earlier versions read an announcement with a job's id as one of something somewhere, and poll.
 -- Growth:  none.
