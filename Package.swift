@@ -113,6 +113,7 @@ let package = Package(
                 .embedInCode("0025_short_conditions.sql"),
                 .embedInCode("0026_sessions.sql"),
                 .embedInCode("0027_list_kinds.sql"),
+                .embedInCode("0028_quick_announcements.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

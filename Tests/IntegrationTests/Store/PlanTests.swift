@@ -80,6 +80,9 @@ import Testing
             _ = try await store.addLog(claimed[0], level: .info, message: "x", metadata: nil)
             let lanes = [ClaimRequest.Lane(queue: "default", priority: 0, from: nil)]
             let more = try await store.claim(.test(limit: 1, lanes: lanes)).map(\.claim)
+            var one = ClaimRequest.test()
+            one.only = UUID()
+            #expect(try await store.claim(one).isEmpty)
             _ = try await store.exchange([(more[0], JSONText("1"))], for: .test(limit: 1, lanes: lanes))
             _ = try await store.exchange([(claimed[3], nil)], for: nil)
             _ = try await store.complete([(claimed[0], nil)])
@@ -87,7 +90,7 @@ import Testing
             try await store.endRuns([claimed[2]])
         }
         let names = [
-            "claim", "lanes", "poll", "reap", "heartbeat", "progress", "log", "complete", "exchange",
+            "claim", "claim.one", "lanes", "poll", "reap", "heartbeat", "progress", "log", "complete", "exchange",
             "complete_unlocked",
             "settle", "end_runs",
         ]
@@ -107,7 +110,7 @@ import Testing
             Set(plans["jobworker:complete"]?.compactMap(\.index).filter { $0.hasPrefix("jobs_") } ?? []) == [
                 "jobs_pkey"
             ])
-        for name in ["heartbeat", "complete_unlocked", "settle"] {
+        for name in ["claim.one", "heartbeat", "complete_unlocked", "settle"] {
             // By the ids, or by way of the few jobs that run.
             let indexes = Set(plans["jobworker:\(name)"]?.compactMap(\.index).filter { $0.hasPrefix("jobs_") } ?? [])
             #expect(!indexes.isEmpty && indexes.isSubset(of: ["jobs_pkey", "jobs_processing"]), "\(name)")
