@@ -64,7 +64,7 @@ struct Main: AsyncParsableCommand {
     /// table of jobs into the database's connection. Writing to what stands in for it fails, as it would to a closed one.
     private static func holdStandardDescriptors() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
-            open("/dev/null", O_RDONLY)
+            _ = open("/dev/null", O_RDONLY)
         }
     }
 
