@@ -43,6 +43,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "JobWorker", targets: ["JobWorker", "Postgres"]),
+        .library(name: "JobWorkerTesting", targets: ["JobWorkerTesting"]),
+        .library(name: "JobWorkerCommand", targets: ["JobWorkerCommand"]),
         .executable(name: "jobworker", targets: ["jobworker"]),
         .executable(name: "apollo-standin", targets: ["apollo-standin"]),
     ],
@@ -166,15 +168,18 @@ let package = Package(
                 "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
 
-        .executableTarget(
-            name: "jobworker",
-            dependencies: [
+        // What programs around the library share with 'jobworker': its commands, and what their tests need.
+        room(
+            "JobWorkerCommand",
+            [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "Webhooks",
                 "Handlers",
                 "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
-            ],
-            swiftSettings: swiftSettings),
+            ]),
+        room("JobWorkerTesting", ["JobWorker", "Postgres", "Development", logging]),
+
+        .executableTarget(name: "jobworker", dependencies: ["JobWorkerCommand"], swiftSettings: swiftSettings),
         .executableTarget(
             name: "apollo-standin",
             dependencies: [hummingbird, arguments, logging],
@@ -203,7 +208,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API", "Dashboard", "Tokens",
+                "JobWorker", "JobWorkerTesting", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API",
+                "Dashboard", "Tokens",
                 "Daemon", "Bench",
                 "Terminal",
                 "Doctor",
@@ -217,7 +223,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "JobWorkerTesting", "Enrichment", "Webhooks",
+                "Handlers", "ControlPlane",
                 "API", "Dashboard",
                 "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,

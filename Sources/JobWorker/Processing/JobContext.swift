@@ -1,7 +1,7 @@
 public import FoundationEssentials
 public import Logging
 
-/// What an attempt can do besides its work: tell progress, write log rows, know its deadline.
+/// What an attempt can do besides its work: tell progress, write log rows, know its deadline, add jobs.
 public struct JobContext: Sendable {
     /// When the attempt is stopped, by the process's own clock.
     public let deadline: ContinuousClock.Instant
@@ -21,6 +21,16 @@ public struct JobContext: Sendable {
         self.logger = logger
         self.reporter = reporter
     }
+
+    /// How long the attempt may still take; negative once it is over its time.
+    public var timeLeft: Duration { deadline - .now }
+
+    /// The attempt is to end: the job was cancelled, is over its time or lost to another worker, or the worker stops.
+    public var isCancelled: Bool { Task.isCancelled }
+
+    /// For loops that await nothing.
+    /// - Throws: `CancellationError` when the attempt is to end.
+    public func checkCancellation() throws { try Task.checkCancellation() }
 
     /// Stores progress, which members see as a bar and a line.
     ///
@@ -52,6 +62,20 @@ public struct JobContext: Sendable {
     @discardableResult
     public func enqueue(_ jobs: [LinkedJob]) async throws -> [UUID] {
         try await reporter.enqueue(jobs)
+    }
+}
+
+extension JobContext {
+    /// Adds a job to this job's workspace; `enqueue(_:)` of `LinkedJob` says what holds for it.
+    /// - Parameter uniqueKey: While a job of this type with the same key waits or runs, no other is added.
+    /// - Returns: Its id.
+    @discardableResult
+    public func enqueue(_ jobType: String, payload: some Encodable, uniqueKey: String? = nil) async throws -> UUID {
+        let job = LinkedJob(type: jobType, payload: try JSONText(encoding: payload), uniqueKey: uniqueKey)
+        guard let id = try await enqueue([job]).first else {
+            throw JobFailure.retryable("The database added no job of the type '\(jobType)'")
+        }
+        return id
     }
 }
 
