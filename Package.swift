@@ -119,7 +119,8 @@ let package = Package(
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
         .target(name: "CProcess"),
         room(
-            "Handlers", ["CProcess", "JobWorker", "Postgres", "HTTPClient", "Settings", "YAML", crypto, logging]),
+            "Handlers",
+            ["CProcess", "JobWorker", "Webhooks", "Postgres", "HTTPClient", "Settings", "YAML", logging]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
         room("Webhooks", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", crypto]),
         room(

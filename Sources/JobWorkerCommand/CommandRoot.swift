@@ -7,28 +7,28 @@ import Terminal
 struct CommandRoot: AsyncParsableCommand {
     static var configuration: CommandConfiguration {
         CommandConfiguration(
-        commandName: WorkerProgram.current.name,
-        abstract: "Runs the background jobs of a PostgreSQL database.",
-        discussion: """
-            Settings come from the environment, systemd credentials and /etc/jobworker/config.yaml; 'jobworker config' \
-            shows them. Exit status: 0 done, 1 failed, 2 not found, 64 usage, 69 database unreachable, 77 refused, 78 \
-            bad configuration.
-            """,
-        version: WorkerProgram.current.version,
-        groupedSubcommands: [
-            CommandGroup(name: "The worker", subcommands: [Run.self, Health.self, HandlersCommand.self, Dev.self]),
-            CommandGroup(
-                name: "Jobs",
-                subcommands: [
-                    Enqueue.self, Jobs.self, DeadLetters.self, Operations.self, Why.self, Schedules.self,
-                    Workflows.self, Webhooks.self, Stats.self, Queues.self, Limits.self, Workers.self, Audit.self,
-                ]),
-            CommandGroup(
-                name: "Set-up",
-                subcommands: [
-                    Migrate.self, Config.self, Doctor.self, Keys.self, Benchmarks.self, Reference.self,
-                ]),
-        ])
+            commandName: WorkerProgram.current.name,
+            abstract: "Runs the background jobs of a PostgreSQL database.",
+            discussion: """
+                Settings come from the environment, systemd credentials and /etc/jobworker/config.yaml; 'jobworker config' \
+                shows them. Exit status: 0 done, 1 failed, 2 not found, 64 usage, 69 database unreachable, 77 refused, 78 \
+                bad configuration.
+                """,
+            version: WorkerProgram.current.version,
+            groupedSubcommands: [
+                CommandGroup(name: "The worker", subcommands: [Run.self, Health.self, HandlersCommand.self, Dev.self]),
+                CommandGroup(
+                    name: "Jobs",
+                    subcommands: [
+                        Enqueue.self, Jobs.self, DeadLetters.self, Operations.self, Why.self, Schedules.self,
+                        Workflows.self, Webhooks.self, Stats.self, Queues.self, Limits.self, Workers.self, Audit.self,
+                    ]),
+                CommandGroup(
+                    name: "Set-up",
+                    subcommands: [
+                        Migrate.self, Config.self, Doctor.self, Keys.self, Benchmarks.self, Reference.self,
+                    ]),
+            ])
     }
 
     /// Parses and runs; help and mistakes of usage end the process here.

@@ -28,9 +28,11 @@ public struct ProcessorRun: Sendable {
 
     /// Runs an attempt.
     /// - Parameters:
+    ///   - processor: Whose attempt it is.
     ///   - payload: JSON.
     ///   - jobType: One of the processor's; `nil` for its first.
     ///   - attempt: Its number, the first being 1.
+    ///   - workspace: Whose job it is; made up where it doesn't matter.
     ///   - timeout: After it the attempt's task is cancelled, as by a worker; `nil` for that of the processor's terms, else a
     ///     minute.
     public static func of(
@@ -82,7 +84,11 @@ public struct ProcessorRun: Sendable {
             work.cancel()
         }
         // Whoever cancels the test stops the attempt as well.
-        let ended = await withTaskCancellationHandler { await work.result } onCancel: { work.cancel() }
+        let ended = await withTaskCancellationHandler {
+            await work.result
+        } onCancel: {
+            work.cancel()
+        }
         timer.cancel()
         switch ended {
         case .success(let result): return .completed(result)

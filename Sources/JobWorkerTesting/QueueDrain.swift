@@ -18,7 +18,9 @@ public struct QueueDrain: Sendable {
     private let database: String
     private let processors: [any JobProcessor]
 
-    /// - Parameter database: What libpq accepts as a connection string.
+    /// - Parameters:
+    ///   - database: What libpq accepts as a connection string.
+    ///   - processors: The job types to run; jobs of others stay.
     public init(database: String, processors: [any JobProcessor]) {
         self.database = database
         self.processors = processors

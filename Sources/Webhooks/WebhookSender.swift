@@ -47,10 +47,7 @@ package struct WebhookSender: WebhookTransport {
         let body = Array(WebhookSender.body(of: delivery).utf8)
         var request = Request(
             method: "POST", url: delivery.url,
-            headers: [
-                ("Content-Type", "application/json"), ("webhook-id", id), ("webhook-timestamp", String(timestamp)),
-                ("webhook-signature", secret.signature(id: id, timestamp: timestamp, body: body)),
-            ],
+            headers: [("Content-Type", "application/json")] + secret.headers(id: id, timestamp: timestamp, body: body),
             body: body, timeout: WebhookSender.timeout, maxResponseBytes: WebhookSender.answerBytesMax)
         request.ignoresLongBody = true
         request.usesProxy = false

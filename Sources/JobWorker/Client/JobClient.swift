@@ -50,6 +50,11 @@ public struct JobClient: Sendable {
 
     /// Adds a job.
     /// - Parameters:
+    ///   - type: The value of `jobs.job_type`; any worker that serves it may run the job.
+    ///   - workspace: Whose job it is.
+    ///   - payload: Stored as JSON, 1 MiB at most.
+    ///   - queue: Served by the workers that name it in their settings.
+    ///   - priority: Of the due jobs those of higher priority start first.
     ///   - delay: Not before so long from now, by the database's clock.
     ///   - uniqueKey: While a job of this workspace and type with the same key waits or runs, no other is added.
     /// - Returns: Its id, or that of the job that holds the key.

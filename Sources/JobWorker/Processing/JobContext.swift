@@ -36,6 +36,7 @@ public struct JobContext: Sendable {
     ///
     /// - Parameters:
     ///   - percentage: 0…100, cut to it; it never falls within an attempt.
+    ///   - message: What is being done, in a few words.
     ///   - details: Whole numbers shown beside it, such as `total`, `processed`, `failed`.
     /// - Throws: `CancellationError` when this attempt no longer owns the job.
     public func progress(_ percentage: Int, _ message: String, details: [String: Int] = [:]) async throws {
@@ -67,7 +68,10 @@ public struct JobContext: Sendable {
 
 extension JobContext {
     /// Adds a job to this job's workspace; `enqueue(_:)` of `LinkedJob` says what holds for it.
-    /// - Parameter uniqueKey: While a job of this type with the same key waits or runs, no other is added.
+    /// - Parameters:
+    ///   - jobType: The value of `jobs.job_type`.
+    ///   - payload: Stored as JSON.
+    ///   - uniqueKey: While a job of this type with the same key waits or runs, no other is added.
     /// - Returns: Its id.
     @discardableResult
     public func enqueue(_ jobType: String, payload: some Encodable, uniqueKey: String? = nil) async throws -> UUID {

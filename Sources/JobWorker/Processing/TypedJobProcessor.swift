@@ -70,7 +70,11 @@ enum PayloadMistake {
         guard !keys.isEmpty else { return "it" }
         var text = ""
         for key in keys {
-            if let index = key.intValue { text += "[\(index)]" } else { text += (text.isEmpty ? "" : ".") + key.stringValue }
+            if let index = key.intValue {
+                text += "[\(index)]"
+            } else {
+                text += (text.isEmpty ? "" : ".") + key.stringValue
+            }
         }
         return "'\(text)'"
     }

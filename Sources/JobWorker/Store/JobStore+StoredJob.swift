@@ -15,7 +15,8 @@ extension JobStore {
         return StoredJob(
             id: id, workspaceID: try row.decodeIfPresent("workspace_id"), type: try row.decode("job_type"),
             status: JobStatus(rawValue: try row.decodeIfPresent("status") ?? ""), attempts: try row.decode("attempts"),
-            payload: try row.decodeIfPresent("payload") ?? JSONText("{}"), progress: try row.decodeIfPresent("progress"),
+            payload: try row.decodeIfPresent("payload") ?? JSONText("{}"),
+            progress: try row.decodeIfPresent("progress"),
             result: try row.decodeIfPresent("result"), errorMessage: try row.decodeIfPresent("error_message"))
     }
 }

@@ -1,5 +1,5 @@
 public import Logging
-public import Postgres
+package import Postgres
 public import ServiceLifecycle
 
 /// Claims jobs from the database and runs them.
@@ -83,6 +83,9 @@ public final class JobWorker: Service {
     ///   - database: What libpq accepts as a connection string, such as `postgresql://worker@host/application`; "" for
     ///     the environment's `PG*` variables. Its schema is there and up to date: `jobworker migrate`.
     ///   - listen: The same for LISTEN, where `database` is a transaction pooler: a direct connection.
+    ///   - processors: The job types to serve.
+    ///   - configuration: Queues, limits and intervals.
+    ///   - logger: Each attempt's begin and end is a line, with the job in its metadata.
     /// - Throws: `DuplicateJobType`.
     public convenience init(
         database: String, listen: String? = nil, processors: [any JobProcessor],

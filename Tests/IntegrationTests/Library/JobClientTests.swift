@@ -21,7 +21,9 @@ import Testing
         #expect(job.status == .pending)
         #expect(job.payload.text == #"{"a": 1}"#)
         #expect(job.attempts == 0)
-        let dueIn = try #require(try await database.value("SELECT extract(epoch FROM scheduled_for - now())::float8 AS due FROM public.jobs", as: Double.self))
+        let dueIn = try #require(
+            try await database.value(
+                "SELECT extract(epoch FROM scheduled_for - now())::float8 AS due FROM public.jobs", as: Double.self))
         #expect((590...601).contains(dueIn))
         #expect(try await client.job(UUID()) == nil)
     }
@@ -37,7 +39,8 @@ import Testing
         let jobs = [
             NewJob(
                 workspaceID: TestDatabase.workspace, type: "echo", payload: JSONText(#"{"n": 12345678901234567890.5}"#),
-                queue: "q'; --", priority: .low, scheduledFor: try await later(60), maxAttempts: 3, timeout: .seconds(7),
+                queue: "q'; --", priority: .low, scheduledFor: try await later(60), maxAttempts: 3,
+                timeout: .seconds(7),
                 uniqueKey: "é\"\\"),
             NewJob(workspaceID: TestDatabase.workspace, type: "echo", payload: JSONText("[1]")),
         ]

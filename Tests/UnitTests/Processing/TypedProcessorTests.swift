@@ -45,8 +45,10 @@ import Testing
         (#"{"id": "5d1c8f1e-6a1c-4a57-8bb5-fbb5d4e4dbaa"}"#, "'lines' is missing"),
         (#"{"id": 7, "lines": []}"#, "'id' has the wrong type"),
         (#"{"id": "no", "lines": []}"#, "'id' can't be read"),
-        (#"{"id": "5d1c8f1e-6a1c-4a57-8bb5-fbb5d4e4dbaa", "lines": [{"count": 1}, {"count": "secret"}]}"#,
-         "'lines[1].count' has the wrong type"),
+        (
+            #"{"id": "5d1c8f1e-6a1c-4a57-8bb5-fbb5d4e4dbaa", "lines": [{"count": 1}, {"count": "secret"}]}"#,
+            "'lines[1].count' has the wrong type"
+        ),
         (#"{"id": null, "lines": []}"#, "'id' is missing or null"),
         ("[]", "it has the wrong type"),
     ])
