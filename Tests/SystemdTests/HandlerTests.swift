@@ -32,7 +32,7 @@ extension UnderSystemd {
             try await machine.database.waitUntil(1, "id = '\(job)' AND attempts = 1 AND NOT lease_open")
             let output: String? = try await machine.database.value(
                 "SELECT concat(result ->> 'output', error_message) FROM public.jobs WHERE id = '\(job)'")
-            #expect(output == "CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2")
+            #expect(output == "CapBnd: 0000000000000000 NoNewPrivs: 1 Seccomp: 2 ")
             let place = try await machine.database.insertJob("where")
             try await machine.database.waitUntil(1, "id = '\(place)' AND status = 'completed'")
             let group: String? = try await machine.database.value(
