@@ -114,6 +114,8 @@ let package = Package(
                 .embedInCode("0024_queue_rules.sql"),
                 .embedInCode("0025_short_conditions.sql"),
                 .embedInCode("0026_sessions.sql"),
+                .embedInCode("0027_list_kinds.sql"),
+                .embedInCode("0028_quick_announcements.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -120,7 +120,6 @@ struct BulkRoutes: Sendable {
         let ids = document["ids"]?.elements?.compactMap { $0.string.flatMap { UUID(uuidString: $0) } }
         var filter = document["filter"].map(JobSelection.filter) ?? JobFilter()
         if ids == nil, filter.statuses.isEmpty { filter.statuses = action.statuses }
-        let condition: Fragment = ids.map { "jobs.id = ANY (\($0))" } ?? filter.condition
         try await checkRights(request, filter)
         let plan = try OperationPlan(document)
         let isDryRun = document["dry_run"] == .bool(true)
@@ -130,9 +129,10 @@ struct BulkRoutes: Sendable {
                     .unprocessableContent, code: "invalid_body", "rate, canary and stop_on_errors don't go with cancel."
                 )
             }
+            let condition: Fragment = ids.map { "jobs.id = ANY (\($0))" } ?? filter.condition
             return try await begin(request, change, condition, plan, isDryRun: isDryRun)
         }
-        return try await work(request, action, condition)
+        return try await work(request, action, ids.map { .ids($0) } ?? .filter(filter))
     }
 
     private func checkRights(_ request: APIRequest, _ filter: JobFilter) async throws {
@@ -150,6 +150,11 @@ struct BulkRoutes: Sendable {
         guard isAdmin else { throw APIError.adminsOnly }
     }
 
+    private enum Selection: Sendable {
+        case ids([UUID])
+        case filter(JobFilter)
+    }
+
     /// How far a request has come.
     private struct Progress: Codable, Sendable {
         var matched = 0
@@ -158,7 +163,7 @@ struct BulkRoutes: Sendable {
         var cursor: String?
     }
 
-    private func work(_ request: APIRequest, _ action: Action, _ condition: Fragment) async throws -> Response {
+    private func work(_ request: APIRequest, _ action: Action, _ selection: Selection) async throws -> Response {
         let isMember = if case .member = request.caller { true } else { false }
         let own: Fragment =
             isMember ? "jobs.workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
@@ -166,12 +171,24 @@ struct BulkRoutes: Sendable {
         return try await database.change(request, of: "bulk", from: Progress()) { progress, connection in
             var progress = progress
             let place = progress.cursor.flatMap { JobCursor(text: $0) }
+            let selected: Fragment =
+                switch selection {
+                case .filter(let filter):
+                    JobStore.newest(
+                        filter, after: place, limit: Self.chunkSize, in: isMember ? .administered : .everything)
+                case .ids(let ids):
+                    """
+                    FROM public.jobs
+                    WHERE jobs.id = ANY (\(ids)) AND \(place?.condition ?? "true")
+                      AND \(own)
+                    ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
+                    """
+                }
+            try connection.execute(JobStore.listPlanning)
             let rows = try connection.execute(
                 """
                 /* jobworker:api.bulk.select */
-                SELECT jobs.id, jobs.created_at FROM public.jobs
-                WHERE \(condition) AND \(own) AND \(place?.condition ?? "true")
-                ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
+                SELECT jobs.id, jobs.created_at \(selected)
                 """)
             if let last = rows.last {
                 let ids = try rows.map { try $0.decode("id", as: UUID.self) }

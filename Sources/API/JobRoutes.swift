@@ -130,13 +130,15 @@ struct JobRoutes: Sendable {
         let cursor = try request.text("cursor").flatMap { JobCursor(text: $0) }
         let page = cursor == nil ? try request.number("page", in: 1...10_000) : nil
         let offset = ((page ?? 1) - 1) * limit
+        let scope: JobScope = if case .member = request.caller { .memberships } else { .everything }
         return try await database.read(request) { connection in
+            try connection.execute(JobStore.listPlanning)
             let rows = try connection.execute(
                 """
                 /* jobworker:api.jobs.list */
                 SELECT row_to_json(listed)::text AS row, listed.id, listed.created_at
                 FROM (SELECT \(sql: JobDocument.columns(valueBytesMax: JobDocument.listedBytesMax))
-                      \(JobStore.newest(filter, after: cursor, limit: limit + 1)) OFFSET \(offset)) AS listed
+                      \(JobStore.newest(filter, after: cursor, limit: limit + 1, skipping: offset, in: scope))) AS listed
                 ORDER BY listed.created_at DESC, listed.id DESC
                 """)
             let hasMore = rows.count > limit

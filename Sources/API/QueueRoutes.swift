@@ -103,6 +103,7 @@ struct QueueRoutes: Sendable {
                 .init("weight", JobDocument.whole, isRequired: true),
                 .init("ageing_seconds", Schema(.number).orNull, isRequired: true),
                 .init("fair", Schema(.boolean), isRequired: true),
+                .init("dead_letter", Schema(.boolean), isRequired: true),
             ], isOpen: true))
 
     private func workers(_ request: APIRequest) async throws -> Response {
@@ -141,7 +142,7 @@ struct QueueRoutes: Sendable {
             "max_running": whole(queue.maxRunning), "weight": whole(queue.weight),
             "ageing_seconds": queue.ageing.map {
                 .number($0.seconds == $0.seconds.rounded() ? String(Int($0.seconds)) : String($0.seconds))
-            } ?? .null, "fair": .bool(queue.isFair),
+            } ?? .null, "fair": .bool(queue.isFair), "dead_letter": .bool(queue.setsAside),
         ]
     }
 

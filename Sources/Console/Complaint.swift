@@ -2,6 +2,7 @@ import Enrichment
 import JobWorker
 import Postgres
 import Settings
+import Terminal
 
 /// Why a command ends without having done what was asked for: a sentence for people, a status for scripts.
 package struct Complaint: Error, Sendable, Equatable {
@@ -30,7 +31,8 @@ package struct Complaint: Error, Sendable, Equatable {
             }
         case let refusal as ScheduleRefusal:
             switch refusal {
-            case .notFound: self.init(.notFound, refusal.description)
+            case .notFound:
+                self.init(.notFound, refusal.description, advice: "'jobworker schedules list' shows those there are.")
             case .invalid: self.init(.usage, refusal.description, advice: "Nothing was changed.")
             case .exists: self.init(.failed, refusal.description, advice: "'jobworker schedules set' changes it.")
             }
@@ -81,11 +83,22 @@ package struct Complaint: Error, Sendable, Equatable {
     }
 }
 
+extension Complaint {
+    /// The same on lines that a terminal doesn't break within words.
+    package func text(width: Int?) -> String {
+        description.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            let indent = String(line.prefix { $0 == " " })
+            return line.displayWidth > width ?? .max ? line.wrapped(to: width, behind: indent) : String(line)
+        }.joined(separator: "\n")
+    }
+}
+
 extension Complaint: CustomStringConvertible {
     /// As it stands on standard error.
     package var description: String {
         // Names of statements begin with the program's, too.
         let start = message.hasPrefix("jobworker:") ? message : "jobworker: \(message)"
-        return [start, advice].compactMap(\.self).joined(separator: "\n")
+        // Names and errors come from anybody, and a terminal obeys what it is shown.
+        return [start, advice].compactMap(\.self).joined(separator: "\n").manyLines
     }
 }

@@ -1,6 +1,7 @@
 import API
 import ControlPlane
 import FoundationEssentials
+import JobWorker
 import Postgres
 import Tokens
 
@@ -24,7 +25,7 @@ struct OverviewFigures: Sendable, Hashable {
     var runs: [Double] = []
     /// The last hour, the oldest first.
     var minutes: [Minute] = []
-    /// Whether only the newest jobs were looked at.
+    /// Whether only the newest jobs of those that ended were looked at.
     var isSample = false
     static let sampleMax = 5000
 
@@ -33,9 +34,19 @@ struct OverviewFigures: Sendable, Hashable {
         return all == 0 ? nil : Double(completed) / Double(all)
     }
 
-    /// Relies on `jobs_due`, `jobs_processing`, `jobs_out_of_the_ordinary` and `jobs_newest`.
+    private static func endedLastHour(_ workspaceID: UUID?) -> JobFilter {
+        var filter = JobFilter()
+        filter.workspaceID = workspaceID
+        filter.statuses = [.completed, .failed, .deadLetter]
+        filter.newerThan = .seconds(3600)
+        return filter
+    }
+
+    /// Relies on `jobs_due`, `jobs_processing`, `jobs_by_state` and `jobs_workspace_newest`.
     static func read(_ database: APIDatabase, as caller: Caller, workspaceID: UUID?) async throws -> OverviewFigures {
         let here: Fragment = workspaceID.map { "workspace_id = \($0)" } ?? "true"
+        let scope: JobScope = if case .member = caller { .memberships } else { .everything }
+        let ended = endedLastHour(workspaceID)
         return try await database.reading(as: caller).transaction { connection in
             var figures = OverviewFigures()
             // What waits and what failed may be many: counted to a limit.
@@ -46,11 +57,11 @@ struct OverviewFigures: Sendable, Hashable {
                     WHERE status = 'pending' AND \(here) LIMIT 10001) AS pending
                 UNION ALL SELECT 'processing', count(*) FROM public.jobs WHERE status = 'processing' AND \(here)
                 UNION ALL SELECT 'blocked', count(*) FROM (SELECT FROM public.jobs
-                    WHERE status = 'blocked' AND \(here) LIMIT 10001) AS blocked
+                    WHERE status = 'blocked' AND \(JobFilter.isNotRunning) AND \(here) LIMIT 10001) AS blocked
                 UNION ALL SELECT 'failed', count(*) FROM (SELECT FROM public.jobs
-                    WHERE status = 'failed' AND \(here) LIMIT 10001) AS failed
+                    WHERE status = 'failed' AND \(JobFilter.isNotRunning) AND \(here) LIMIT 10001) AS failed
                 UNION ALL SELECT 'dead_letter', count(*) FROM (SELECT FROM public.jobs
-                    WHERE status = 'dead_letter' AND \(here) LIMIT 10001) AS dead
+                    WHERE status = 'dead_letter' AND \(JobFilter.isNotRunning) AND \(here) LIMIT 10001) AS dead
                 """)
             for row in counted { figures.counts[try row.decode("status")] = try row.decode("count", as: Int.self) }
             let due = try connection.execute(
@@ -68,14 +79,12 @@ struct OverviewFigures: Sendable, Hashable {
                 /* jobworker:dashboard.minutes */
                 WITH newest AS MATERIALIZED (
                     SELECT status, greatest(created_at, scheduled_for) AS due_at, started_at, completed_at, failed_at
-                    FROM public.jobs
-                    WHERE created_at > statement_timestamp() - interval '1 hour' AND \(here)
-                    ORDER BY created_at DESC LIMIT \(sampleMax)
+                    \(JobStore.newest(ended, limit: sampleMax, in: scope))
                 ), ended AS (
                     SELECT status, coalesce(completed_at, failed_at) AS ended_at,
                            extract(epoch FROM started_at - due_at)::float8 AS wait,
                            extract(epoch FROM coalesce(completed_at, failed_at) - started_at)::float8 AS run
-                    FROM newest WHERE status IN ('completed', 'failed', 'dead_letter')
+                    FROM newest
                 ), minutes AS (
                     SELECT floor(extract(epoch FROM statement_timestamp() - ended_at) / 60)::int AS ago,
                            count(*) AS ended, count(*) FILTER (WHERE status <> 'completed') AS failed,

@@ -50,6 +50,7 @@ package final class DevOutput: Sendable {
               export DATABASE_URL='\(system.databaseURL)'
               export WORKER_SOCKET='\(system.socketPath)'
               export WORKER_SECRET_TOKEN='\(system.token)'
+              export WORKER_ENCRYPTION_KEYS='\(system.encryptionKeys)'
               export WORKSPACE=\(SampleWorkspace.enriched.text)
               export ACCOUNT=\(SampleWorkspace.accounts[1].id.text)
 

@@ -29,7 +29,7 @@ package final class DevSystem: Sendable {
     package let pool: ConnectionPool
     package let database: PrivatePostgres
     private let vault: KeyVault
-    private let encryptionKeys: String
+    package let encryptionKeys: String
     private let options: Options
     private let client = Client()
     private let standin: Live<Standin?> = Live(nil)

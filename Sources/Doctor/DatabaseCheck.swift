@@ -7,6 +7,10 @@ enum DatabaseCheck {
     private static let transactionAgeMax = Duration.seconds(600)
 
     static func unreachable(_ error: PostgresError) -> Finding {
+        if case .rejected = error.reason {
+            return .fail(
+                "database", "\(error)", advice: "The role has to be a member of 'jobworker'.", obstacle: .refused)
+        }
         let advice =
             error.connectionRefusal == nil
             ? "Check host and port in DATABASE_URL (or PGHOST, PGPORT), and that the server runs."

@@ -184,7 +184,7 @@ extension KeyVaultError: CustomStringConvertible {
         switch self {
         case .badKey(let position, let reason): "WORKER_ENCRYPTION_KEYS, entry \(position): \(reason)"
         case .noKeys:
-            "WORKER_ENCRYPTION_KEYS is not set: API keys can't be encrypted. 'jobworker keys generate' makes one."
+            "WORKER_ENCRYPTION_KEYS is not set: no secret can be encrypted. 'jobworker keys generate' makes one."
         case .unknownKey(let id):
             "the stored API key was encrypted with the key '\(id)', which is not in WORKER_ENCRYPTION_KEYS"
         case .unreadable: "the stored API key can't be decrypted"

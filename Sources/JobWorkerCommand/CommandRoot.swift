@@ -45,7 +45,7 @@ struct CommandRoot: AsyncParsableCommand {
                 }
             } catch let error where !isParsers(error) {
                 let complaint = Complaint(error)
-                Output.error.line(complaint.description)
+                Output.error.line(complaint.text(width: Output.error.width))
                 return complaint.status.rawValue
             }
         } catch {

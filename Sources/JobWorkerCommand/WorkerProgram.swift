@@ -36,11 +36,20 @@ public struct WorkerProgram: Sendable {
     public func main() async -> Never {
         // A reader that goes away, as `head` does, ends a command and doesn't kill it.
         signal(SIGPIPE, SIG_IGN)
+        holdStandardDescriptors()
         var status = await WorkerProgram.$current.withValue(self) { await CommandRoot.run() }
         if let problem = Output.standard.problem {
             Output.error.line("\(name): standard output: \(problem)")
             status = max(status, ExitStatus.failed.rawValue)
         }
         exit(status)
+    }
+
+    /// Where standard input, output or error is closed, its number would go to the next descriptor that is opened, and a
+    /// table of jobs into the database's connection. Writing to what stands in for it fails, as it would to a closed one.
+    private func holdStandardDescriptors() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+            open("/dev/null", O_RDONLY)
+        }
     }
 }

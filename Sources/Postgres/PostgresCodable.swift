@@ -100,7 +100,12 @@ public struct RawJSON: Sendable, Hashable, PostgresCodable {
 extension Array: PostgresEncodable where Element: PostgresEncodable {
     public static var postgresType: UInt32 { Element.postgresArrayType }
     public static var postgresArrayType: UInt32 { Element.postgresArrayType }
-    public var postgresText: String { ArrayText.encode(lazy.map(\.postgresText)) }
+    public var postgresText: String {
+        var texts: [String?] = []
+        texts.reserveCapacity(count)
+        for element in self { texts.append(element.postgresText) }
+        return ArrayText.encode(texts)
+    }
 }
 
 /// An array some of whose elements are NULL.
@@ -109,7 +114,7 @@ public struct NullableArray<Element: PostgresEncodable>: PostgresEncodable {
     public init(_ elements: [Element?]) { self.elements = elements }
     public static var postgresType: UInt32 { Element.postgresArrayType }
     public static var postgresArrayType: UInt32 { Element.postgresArrayType }
-    public var postgresText: String { ArrayText.encode(elements.lazy.map { $0?.postgresText }) }
+    public var postgresText: String { ArrayText.encode(elements.map { $0?.postgresText }) }
 }
 
 extension Array: PostgresDecodable where Element: PostgresDecodable {
@@ -128,23 +133,36 @@ extension Array: PostgresDecodable where Element: PostgresDecodable {
 
 /// The text form of an array: https://www.postgresql.org/docs/15/arrays.html#ARRAYS-IO
 enum ArrayText {
-    static func encode(_ elements: some Sequence<String?>) -> String {
+    static func encode(_ elements: [String?]) -> String {
         var text: [UInt8] = [UInt8(ascii: "{")]
+        text.reserveCapacity(elements.reduce(2) { $0 + ($1?.utf8.count ?? 4) + 3 })
         for element in elements {
             if text.count > 1 { text.append(UInt8(ascii: ",")) }
             guard let element else {
-                text += Array("NULL".utf8)
+                text.append(contentsOf: "NULL".utf8)
                 continue
             }
             text.append(UInt8(ascii: "\""))
-            for byte in element.utf8 {
-                if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { text.append(UInt8(ascii: "\\")) }
-                text.append(byte)
-            }
+            ArrayText.append(element, to: &text)
             text.append(UInt8(ascii: "\""))
         }
         text.append(UInt8(ascii: "}"))
         return String(decoding: text, as: UTF8.self)
+    }
+
+    /// What lies between quotes and backslashes goes at once: JSON is full of both.
+    private static func append(_ element: String, to text: inout [UInt8]) {
+        var element = element
+        element.withUTF8 { bytes in
+            var start = 0
+            for index in bytes.indices
+            where bytes[index] == UInt8(ascii: "\"") || bytes[index] == UInt8(ascii: "\\") {
+                text.append(contentsOf: bytes[start..<index])
+                text.append(UInt8(ascii: "\\"))
+                start = index
+            }
+            text.append(contentsOf: bytes[start...])
+        }
     }
 
     static func decode(_ text: String) -> [String?]? {

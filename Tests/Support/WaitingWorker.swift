@@ -29,7 +29,7 @@ package struct WaitingWorker: Sendable {
             heard += try await connection.notifications(timeout: .seconds(30)).map { notification in
                 if notification.channel == "jobworker_cancel" { return "cancel" }
                 switch DueAnnouncement(payload: notification.payload) {
-                case .lane(let queue, _, _): return queue
+                case .lane(let queue, _, _), .job(_, let queue, _, _): return queue
                 case .later(let queue, _, _): return "\(queue) later"
                 case .unknown: return notification.payload
                 }

@@ -49,7 +49,7 @@ package struct ScheduleDraft: Sendable {
             if every.components.attoseconds == 0, every >= .seconds(1) {
                 changes.pace = .every(Int(every.components.seconds))
             } else {
-                mistakes.append("--every must be whole seconds")
+                mistakes.append("--every must be whole seconds, from 1 s on")
             }
         }
         changes.timeZone = timeZone

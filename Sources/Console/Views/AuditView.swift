@@ -19,17 +19,33 @@ package struct AuditView: View {
 
     private func entry(_ entry: AuditEntry, _ screen: Screen) -> String {
         let palette = screen.palette
-        var line = "\(palette.paint(entry.createdAt.clock, .faint))  \(palette.paint(entry.action.oneLine, .strong))"
-        line += "  \(entry.actor.oneLine) (\(entry.via.oneLine))"
+        let start = [entry.createdAt.clock, entry.action.oneLine, "\(entry.actor.oneLine) (\(entry.via.oneLine))"]
+        var line = "\(palette.paint(start[0], .faint))  \(palette.paint(start[1], .strong))  \(start[2])"
+        var about: [String] = []
         if let job = entry.jobID {
-            line += "  job \(job.text)"
+            about.append("job \(job.text)")
         } else if let subject = entry.subject {
-            line += "  \(subject.oneLine)"
+            about.append(subject.oneLine)
         }
-        if let reason = entry.reason { line += "  \(palette.paint("“\(reason.oneLine)”", .faint))" }
+        if let reason = entry.reason { about.append("“\(reason.oneLine)”") }
+        let subject = about.joined(separator: "  ")
+        let width = start.map(\.displayWidth).reduce(4, +) + 2 + subject.displayWidth
+        if subject.isEmpty {
+            line += "\n"
+        } else if screen.width.map({ width <= $0 }) ?? true {
+            line += "  \(subject)\n"
+        } else {
+            line += "\n\(subject.wrapped(to: screen.width, behind: "    "))\n"
+        }
         let changes = changes(entry)
-        return "\(line)\n" + (changes.isEmpty ? "" : "    \(changes)\n")
+        return line + (changes.isEmpty ? "" : changes.wrapped(to: screen.width, behind: "    ") + "\n")
     }
+
+    /// What the first line says already, what nobody asks for, and what is left out anyway.
+    private static let dull: Set<String> = [
+        "id", "created_at", "workspace_id", "inserted_by", "written_by", "worker_deaths", "takes_turns", "dependents",
+        "progress", "secret_encrypted",
+    ]
 
     /// `status: pending → cancelled, completed_at: 2026-…`
     private func changes(_ entry: AuditEntry) -> String {
@@ -42,14 +58,20 @@ package struct AuditView: View {
     }
 
     private func listed(_ members: [String: String]) -> String {
-        members.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)".oneLine }.joined(separator: ", ")
+        members.filter { !Self.dull.contains($0.key) && $0.value != "(left out)" }.sorted { $0.key < $1.key }.map {
+            "\($0.key): \($0.value)".oneLine
+        }.joined(separator: ", ")
     }
 
     /// The members of an object, each value in words.
     private static func members(_ object: JSONText?) -> [String: String] {
         guard let object, let values = JSONMembers.split(object.text) else { return [:] }
         return values.mapValues { text in
-            text == "null" ? "-" : (try? JSONText(text).decode(String.self)) ?? text
+            guard text != "null" else { return "-" }
+            guard let string = try? JSONText(text).decode(String.self) else { return text }
+            // A moment as it stands elsewhere, not to the microsecond.
+            let isMoment = string.count > 19 && string.dropFirst(10).first == "T" && string.first?.isNumber == true
+            return isMoment ? Timestamp(text: string)?.clock ?? string : string
         }
     }
 }

@@ -14,8 +14,8 @@ package struct ErrorGroupsView: View {
     package func text(for screen: Screen) -> String {
         guard !groups.isEmpty else { return "" }
         var table = Table([
-            .init("GROUP"), .init("JOBS", .right), .init("ASIDE", .right), .init("WORKSPACES", .right),
-            .init("LAST", .right), .init("TYPE", widthMin: 8), .init("ERROR", widthMin: 20, weight: 3),
+            .init("GROUP"), .init("JOBS", .right), .init("ASIDE", .right), .init("WORKSPACES", .right, weight: 1),
+            .init("LAST", .right), .init("TYPE", widthMin: 10), .init("ERROR", widthMin: 26, weight: 3),
         ])
         for group in groups {
             table.add([

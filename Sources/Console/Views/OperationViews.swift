@@ -14,8 +14,9 @@ package struct OperationListView: View {
     package func text(for screen: Screen) -> String {
         guard !operations.isEmpty else { return "" }
         var table = Table([
-            .init("ID"), .init("ACTION"), .init("STATE"), .init("DONE", .right), .init("SKIPPED", .right),
-            .init("FAILED", .right), .init("BEGUN", .right), .init("BY", widthMin: 8),
+            .init("ID"), .init("ACTION"), .init("STATE"), .init("DONE", .right),
+            .init("SKIPPED", .right, weight: 2), .init("FAILED", .right, weight: 3), .init("BEGUN", .right),
+            .init("BY", widthMin: 8, weight: 1),
         ])
         for operation in operations {
             table.add([

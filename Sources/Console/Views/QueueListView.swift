@@ -34,6 +34,7 @@ package struct QueueListView: View {
         if queue.weight != 1 { rules.append("weight \(queue.weight)") }
         if queue.isFair { rules.append("fair") }
         if let ageing = queue.ageing { rules.append("a step each \(ageing.words)") }
+        if queue.setsAside { rules.append("sets failed jobs aside") }
         guard let pausedAt = queue.pausedAt else { return .init(rules.joined(separator: ", ")) }
         let by = queue.pausedBy.map { " by \($0)" } ?? ""
         return .init((["paused \(pausedAt.ago(queue.asOf))\(by)"] + rules).joined(separator: ", "), .caution)
@@ -47,6 +48,7 @@ extension QueueStatus {
             ("oldest_due_at", JSON(oldestDueAt)), ("processing", .integer(processing)),
             ("max_running", JSON(maxRunning)), ("weight", .integer(weight)),
             ("ageing_seconds", ageing.map { .double($0.seconds) } ?? .null), ("fair", .bool(isFair)),
+            ("dead_letter", .bool(setsAside)),
             ("paused_at", JSON(pausedAt)), ("paused_by", JSON(pausedBy)),
         ])
     }

@@ -13,7 +13,7 @@ package struct WebhookListView: View {
     package func text(for screen: Screen) -> String {
         guard !endpoints.isEmpty else { return "" }
         var table = Table([
-            .init("ID"), .init("WORKSPACE", widthMin: 8, weight: 2), .init("URL", widthMin: 12),
+            .init("ID"), .init("WORKSPACE", widthMin: 8, weight: 2), .init("URL", widthMin: 24),
             .init("EVENTS", widthMin: 8, weight: 1), .init("TYPES", widthMin: 8, weight: 1),
             .init("NOTE", widthMin: 8),
         ])
@@ -70,7 +70,8 @@ package struct DeliveryListView: View {
         guard !deliveries.isEmpty else { return "" }
         var table = Table([
             .init("ID"), .init("EVENT"), .init("JOB", widthMin: 8, weight: 2), .init("STATUS"),
-            .init("TRIES", .right), .init("ANSWER", .right), .init("CREATED"), .init("NEXT"),
+            .init("TRIES", .right, weight: 4), .init("ANSWER", .right, weight: 5), .init("CREATED", weight: 3),
+            .init("NEXT"),
             .init("ERROR", widthMin: 8, weight: 1),
         ])
         for delivery in deliveries {

@@ -71,7 +71,7 @@ struct OverviewPage {
         func state(_ name: String) -> String { Self.count(figures.counts[name] ?? 0) }
         let rate = figures.successRate.map { "\(Int(($0 * 1000).rounded()) / 10) %" } ?? "—"
         let sample: HTML =
-            figures.isSample ? "<p class=\"note\">≈ from the newest \(OverviewFigures.sampleMax) jobs</p>" : ""
+            figures.isSample ? "<p class=\"note\">≈ from the newest \(OverviewFigures.sampleMax) that ended</p>" : ""
         return """
             <dl class="tiles">\(tile("Waiting", state("pending"), "pending"))\(tile("Due now", Self.count(figures.dueNow)))
             \(tile("Running", state("processing"), "processing"))\(tile("Blocked", state("blocked"), "blocked"))

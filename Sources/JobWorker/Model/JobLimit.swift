@@ -31,6 +31,11 @@ package struct JobLimit: Sendable, Hashable {
 
     package init(name: String) { self.name = name }
 
+    /// Whether it doesn't say what it holds, or how much of it.
+    package var isIncomplete: Bool {
+        (jobType == nil && workspaceID == nil && !isForEachWorkspace) || (maxRunning == nil && rate == nil)
+    }
+
     /// What is wrong with it, as a sentence without a full stop; `nil` where it makes sense.
     package var mistake: String? {
         if !(1...100).contains(name.unicodeScalars.count) { return "a limit's name has 1 to 100 characters" }

@@ -27,6 +27,11 @@ package struct JobFilter: Sendable, Hashable {
     /// Whether it means every job there is.
     package var isEverything: Bool { self == JobFilter() }
 
+    /// What the planner has to read before it takes `jobs_by_state`.
+    package static let isNotRunning: Fragment = "jobs.status IS DISTINCT FROM 'processing'"
+    /// The same for `jobs_by_kind`, with `isNotRunning`.
+    package static let isNotWaiting: Fragment = "jobs.status IS DISTINCT FROM 'pending'"
+
     /// Follows WHERE.
     ///
     /// What the planner has to know stands in the text: a state, so that an index on some of them is found, and a
@@ -41,6 +46,9 @@ package struct JobFilter: Sendable, Hashable {
             let words = statuses.map { "'\($0.rawValue)'" }.joined(separator: ", ")
             conditions.append(
                 Fragment(stringLiteral: statuses.count == 1 ? "jobs.status = \(words)" : "jobs.status IN (\(words))"))
+            // Follows from it, but the planner doesn't see that.
+            if !statuses.contains(.processing) { conditions.append(Self.isNotRunning) }
+            if Set(statuses).isDisjoint(with: [.processing, .pending]) { conditions.append(Self.isNotWaiting) }
         }
         if let priority { conditions.append("coalesce(jobs.priority, 0) = \(priority)") }
         if let workerID { conditions.append("jobs.worker_id = \(workerID)") }
@@ -61,10 +69,17 @@ extension JobFilter {
     }
 
     private static func matches(_ text: String) -> Fragment {
-        let inError: Fragment =
-            "(jobs.error_message IS NOT NULL AND strpos(lower(jobs.error_message), lower(\(text))) > 0)"
-        guard let ids = idRange(text) else { return inError }
-        return "(jobs.id BETWEEN \(ids.lowerBound) AND \(ids.upperBound) OR \(inError))"
+        guard let ids = idRange(text) else { return isInError(text) }
+        if isWide(text) { return "(starts_with(jobs.id::text, lower(\(text))) OR \(isInError(text)))" }
+        return "(jobs.id BETWEEN \(ids.lowerBound) AND \(ids.upperBound) OR \(isInError(text)))"
+    }
+
+    /// One or two digits are how each sixteenth id begins, or one of 256: too many to sort, and soon found among the
+    /// newest. So the planner isn't offered the index of ids.
+    static func isWide(_ text: String) -> Bool { text.count < 3 && idRange(text) != nil }
+
+    static func isInError(_ text: String) -> Fragment {
+        "(jobs.error_message IS NOT NULL AND strpos(lower(jobs.error_message), lower(\(text))) > 0)"
     }
 
     /// The ids that begin like a text; `nil` for what no id begins with.

@@ -51,6 +51,8 @@ package struct ClaimRequest: Sendable {
     package var queues: [QueueShare]
     /// Where to look; `nil` for everywhere, which has to be found out first.
     package var lanes: [Lane]?
+    /// The one job to claim, wherever it is; then `lanes` doesn't count.
+    package var only: UUID?
     /// Free slots in all; 0 claims nothing.
     package var limit: Int
     /// Whether a job whose worker died may be among them.
@@ -93,11 +95,39 @@ extension JobStore {
     /// joined, a generic plan would read the whole table.
     /// - Returns: What is claimed, in the order in which it is to start. All of it must run.
     package func claim(_ request: ClaimRequest) async throws(PostgresError) -> [ClaimedJob] {
-        guard request.limit > 0, !request.jobTypes.isEmpty, request.lanes?.isEmpty != true else { return [] }
+        guard request.limit > 0, !request.jobTypes.isEmpty else { return [] }
+        if let only = request.only { return try await claim(only, request) }
+        guard request.lanes?.isEmpty != true else { return [] }
         let rows = try await pool.query(
             """
             /* jobworker:claim */
             WITH RECURSIVE \(claiming(request))
+            SELECT * FROM claimed_jobs
+            """)
+        return try JobStore.claimedJobs(rows)
+    }
+
+    /// Takes one job that was announced, if it may start: half of the work of a look at its lane. Relies on `jobs_pkey`.
+    private func claim(_ id: UUID, _ request: ClaimRequest) async throws(PostgresError) -> [ClaimedJob] {
+        let served = request.queues.filter { $0.free > 0 }.map(\.name)
+        let excluded = served.contains("*") ? request.queues.filter { $0.free <= 0 }.map(\.name) : []
+        let rows = try await pool.query(
+            """
+            /* jobworker:claim.one */
+            WITH picked AS MATERIALIZED (
+                SELECT jobs.id, greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at,
+                       false AS is_suspect
+                FROM public.jobs
+                WHERE jobs.id = \(id)
+                  AND (coalesce(jobs.job_queue, 'default') = ANY (\(served)) OR '*' = ANY (\(served)))
+                  AND coalesce(jobs.job_queue, 'default') <> ALL (\(excluded))
+                  AND \(JobStore.isClaimable(request))
+                  AND jobs.worker_deaths = 0
+                  AND NOT EXISTS (SELECT FROM jobworker.held_queues
+                                  WHERE held_queues.name = coalesce(jobs.job_queue, 'default') OR held_queues.name = '*')
+                FOR UPDATE OF jobs SKIP LOCKED
+            ),
+            \(starting(request))
             SELECT * FROM claimed_jobs
             """)
         return try JobStore.claimedJobs(rows)
@@ -280,15 +310,22 @@ extension JobStore {
         _ request: ClaimRequest, queue: Fragment, urgency: Fragment, from: Fragment
     ) -> Fragment {
         """
-        WHERE jobs.status = 'pending'
-          AND coalesce(jobs.job_queue, 'default') = \(queue)
+        WHERE coalesce(jobs.job_queue, 'default') = \(queue)
           AND coalesce(jobs.priority, 0) = \(urgency)
-          AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) <= now()
           AND (greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id) >= \(from)
+          AND \(isClaimable(request))
+          AND (jobs.worker_deaths = 0 OR \(request.takesSuspect))
+        """
+    }
+
+    /// Whether a job may start now, as far as its own row tells.
+    private static func isClaimable(_ request: ClaimRequest) -> Fragment {
+        """
+        jobs.status = 'pending'
+          AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) <= now()
           AND jobs.job_type = ANY (\(request.jobTypes))
           AND coalesce(jobs.attempts, 0) < coalesce(jobs.max_attempts, 5)
           AND jobs.workspace_id IS NOT NULL
-          AND (jobs.worker_deaths = 0 OR \(request.takesSuspect))
           -- An earlier run of it, cancelled and then retried, may not have ended yet.
           AND (NOT jobs.lease_open OR jobs.worker_heartbeat_at < now() - \(request.staleAfter))
         """

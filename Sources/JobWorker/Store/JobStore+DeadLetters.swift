@@ -21,7 +21,7 @@ package struct ErrorGroup: Sendable, Hashable {
 
 extension JobStore {
     /// SELECT of the largest groups, as both command and API list them. Relies on `jobs_error_group` where one group is
-    /// meant, else reads what failed by `jobs_out_of_the_ordinary`: a few hundred milliseconds per hundred thousand.
+    /// meant, else reads what failed by `jobs_by_state`: a few hundred milliseconds per hundred thousand.
     package static func errorGroups(_ filter: JobFilter, limit: Int) -> Fragment {
         """
         SELECT max(error_group) AS id, job_type, error_pattern AS pattern, count(*) AS count,

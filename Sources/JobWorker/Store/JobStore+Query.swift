@@ -15,35 +15,21 @@ package struct JobPage: Sendable {
 
 extension JobStore {
     /// The jobs that a filter means, newest first.
-    ///
-    /// Reads an index in order until the page is full: `jobs_newest`, within a workspace `jobs_workspace_newest`, for
-    /// failed, set-aside, cancelled and blocked jobs `jobs_out_of_the_ordinary` and its like with the workspace in front,
-    /// for unique keys `jobs_keyed`, for texts of errors `jobs_with_error`. What is rare and none of these is looked for
-    /// in all of the table.
-    package func jobs(_ filter: JobFilter, after cursor: JobCursor? = nil, limit: Int) async throws(PostgresError)
-        -> JobPage
-    {
-        let rows = try await pool.query(
-            """
-            /* jobworker:jobs.list */
-            SELECT \(sql: JobSummary.columns)
-            \(JobStore.newest(filter, after: cursor, limit: limit + 1))
-            """)
+    package func jobs(_ filter: JobFilter, after cursor: JobCursor? = nil, limit: Int) async throws -> JobPage {
+        let rows = try await pool.transaction { connection in
+            try connection.execute(JobStore.listPlanning)
+            return try connection.execute(
+                """
+                /* jobworker:jobs.list */
+                SELECT \(sql: JobSummary.columns)
+                \(JobStore.newest(filter, after: cursor, limit: limit + 1))
+                """)
+        }
         var jobs: [JobSummary] = []
         for row in rows { jobs.append(try JobSummary(row)) }
         guard jobs.count > limit else { return JobPage(jobs: jobs, next: nil) }
         jobs.removeLast()
         return JobPage(jobs: jobs, next: jobs.last?.cursor)
-    }
-
-    /// What follows SELECT and its columns in a list of jobs.
-    package static func newest(_ filter: JobFilter, after cursor: JobCursor?, limit: Int) -> Fragment {
-        """
-        FROM public.jobs
-        WHERE \(filter.condition) AND \(cursor?.condition ?? "true")
-        ORDER BY jobs.created_at DESC, jobs.id DESC
-        LIMIT \(limit)
-        """
     }
 
     /// How many jobs a filter means. Reads as much as `jobs` without a limit.

@@ -20,12 +20,14 @@ package struct QueueStatus: Sendable, Hashable {
     package let ageing: Duration?
     /// Workspaces take turns.
     package let isFair: Bool
+    /// What has failed for good is set aside at once.
+    package let setsAside: Bool
     package let asOf: Timestamp
 
     package init(
         name: String, depth: Int, due: Int, oldestDueAt: Timestamp?, processing: Int, pausedAt: Timestamp?,
         pausedBy: String?, maxRunning: Int?, weight: Int = 1, ageing: Duration? = nil, isFair: Bool = false,
-        asOf: Timestamp
+        setsAside: Bool = false, asOf: Timestamp
     ) {
         self.name = name
         self.depth = depth
@@ -38,6 +40,7 @@ package struct QueueStatus: Sendable, Hashable {
         self.weight = weight
         self.ageing = ageing
         self.isFair = isFair
+        self.setsAside = setsAside
         self.asOf = asOf
     }
 }
@@ -75,7 +78,7 @@ extension JobStore {
             SELECT name, coalesce(depth, 0) AS depth, coalesce(due, 0) AS due, oldest_due_at,
                    coalesce(processing, 0) AS processing, paused_at, paused_by, max_running,
                    coalesce(weight, 1) AS weight, extract(epoch FROM ageing)::float8 AS ageing, coalesce(fair, false) AS fair,
-                   clock_timestamp() AS as_of
+                   coalesce(dead_letter, false) AS dead_letter, clock_timestamp() AS as_of
             FROM waiting FULL JOIN running USING (name) FULL JOIN public.job_queues USING (name)
             WHERE \(name) IS NULL OR name = \(name)
             ORDER BY name
@@ -92,7 +95,8 @@ extension JobStore {
                     pausedAt: try row.decodeIfPresent("paused_at"), pausedBy: try row.decodeIfPresent("paused_by"),
                     maxRunning: try row.decodeIfPresent("max_running"), weight: try row.decode("weight"),
                     ageing: try row.decodeIfPresent("ageing", as: Double.self).map { .seconds($0) },
-                    isFair: try row.decode("fair"), asOf: try row.decode("as_of")))
+                    isFair: try row.decode("fair"), setsAside: try row.decode("dead_letter"),
+                    asOf: try row.decode("as_of")))
         }
         return queues
     }

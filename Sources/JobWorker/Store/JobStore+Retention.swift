@@ -20,7 +20,7 @@ package struct Retirement: Sendable, Hashable {
 
 extension JobStore {
     /// Takes what has been finished for longer than its status is kept, among the next few jobs, oldest first. Relies
-    /// on `jobs_newest`.
+    /// on `jobs_by_state`.
     /// - Parameters:
     ///   - days: By status; 0, and a status that is missing, keep.
     ///   - archives: Whether it stays in `jobs_archive`.

@@ -91,7 +91,12 @@ extension JobStore {
         let rows = try await pool.query(
             """
             /* jobworker:survey */
-            WITH needed (name, rights) AS (
+            WITH named AS (
+                SELECT space.nspname || '.' || class.relname AS name, class.oid, class.relowner
+                FROM pg_catalog.pg_class AS class JOIN pg_catalog.pg_namespace AS space ON space.oid = class.relnamespace
+                WHERE space.nspname IN ('public', 'auth') AND class.relkind IN ('r', 'p', 'v', 'f')
+            ),
+            needed (name, rights) AS (
                 VALUES ('public.jobs', 'SELECT,INSERT,UPDATE,DELETE'), ('public.job_logs', 'SELECT,INSERT,DELETE'),
                        ('public.job_audit', 'SELECT,INSERT'), ('public.job_queues', 'SELECT,INSERT,UPDATE,DELETE'),
                        ('public.job_limits', 'SELECT,INSERT,UPDATE,DELETE'),
@@ -111,7 +116,8 @@ extension JobStore {
             ),
             present AS (
                 SELECT needed.name, needed.rights, class.oid, class.relowner
-                FROM needed JOIN pg_catalog.pg_class AS class ON class.oid = to_regclass(needed.name)
+                -- By the catalogue: to_regclass refuses names of schemas that the role may not look into.
+                FROM needed JOIN named AS class USING (name)
             )
             SELECT current_setting('server_version') AS version,
                    current_setting('server_version_num')::int AS version_number,
@@ -134,11 +140,11 @@ extension JobStore {
                    ARRAY(SELECT single || ' on ' || name
                          FROM (SELECT name, oid, 'TRUNCATE' AS rights FROM present
                                UNION ALL
-                               SELECT name, to_regclass(name), 'INSERT,UPDATE,DELETE'
-                               FROM unnest(ARRAY['public.workspaces', 'public.workspace_members', 'auth.users']) AS name
+                               SELECT name, oid, 'INSERT,UPDATE,DELETE' FROM named
+                               WHERE name IN ('public.workspaces', 'public.workspace_members', 'auth.users')
                                UNION ALL
-                               SELECT name, to_regclass(name), 'INSERT,DELETE'
-                               FROM unnest(ARRAY['public.accounts', 'public.contacts']) AS name) AS border,
+                               SELECT name, oid, 'INSERT,DELETE' FROM named
+                               WHERE name IN ('public.accounts', 'public.contacts')) AS border,
                               unnest(string_to_array(rights, ',')) AS single
                          WHERE has_table_privilege(oid, single) ORDER BY name, single) AS excess_rights,
                    ARRAY(SELECT format('%I.%I', relnamespace::regnamespace::text, relname)

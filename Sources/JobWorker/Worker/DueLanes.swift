@@ -1,3 +1,4 @@
+package import FoundationEssentials
 package import Postgres
 
 /// Where due jobs may be: the priorities of each queue that are known to hold some, and how far each was seen.
@@ -27,8 +28,12 @@ struct DueLanes: Sendable {
 
     /// Jobs of this lane have become due, the first of them at this time.
     mutating func hear(_ announcement: DueAnnouncement) {
-        guard case .lane(let queue, let priority, let due) = announcement else { return }
-        let lane = Lane(queue: queue, priority: priority)
+        let (lane, due): (Lane, Timestamp?)
+        switch announcement {
+        case .lane(let queue, let priority, let time): (lane, due) = (Lane(queue: queue, priority: priority), time)
+        case .job(_, let queue, let priority, let time): (lane, due) = (Lane(queue: queue, priority: priority), time)
+        case .later, .unknown: return
+        }
         guard seen.count + announced.count < DueLanes.lanesMax || seen[lane] != nil else { return }
         let place = due.map { Place(due: $0) }
         announced[lane] = .some(DueLanes.earlier(announced[lane] ?? place, place))
@@ -107,17 +112,24 @@ struct DueLanes: Sendable {
 /// What a notification says of jobs that have become due. Anybody may send one: a hint, never a fact.
 package enum DueAnnouncement: Sendable, Hashable {
     case lane(queue: String, priority: Int, due: Timestamp?)
+    /// The same, of one job alone.
+    case job(UUID, queue: String, priority: Int, due: Timestamp)
     /// A job becomes due at this time.
     case later(queue: String, priority: Int, due: Timestamp)
     /// Anything anywhere.
     case unknown
 
-    /// - Parameter payload: As `jobworker.wake` writes it: priority, due time in microseconds since 1970, queue; before
-    ///   them "at" where that time is to come.
+    /// - Parameter payload: As `jobworker.wake` and `jobworker.announce_inserted` write it: priority, due time in
+    ///   microseconds since 1970, queue; before them "at" where that time is to come, "job" and its id where it is one.
     package init(payload: String) {
         let isLater = payload.hasPrefix("at ")
-        let parts = payload.dropFirst(isLater ? 3 : 0).split(
-            separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
+        var words = payload.dropFirst(isLater ? 3 : 0)
+        var id: UUID?
+        if words.hasPrefix("job "), let named = UUID(postgresText: String(words.dropFirst(4).prefix(36))) {
+            id = named
+            words = words.dropFirst(41)
+        }
+        let parts = words.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, let priority = Int(parts[0]), let microseconds = Int64(parts[1]),
             // What the database couldn't read back from a claim.
             (0..<253_402_300_800_000_000).contains(microseconds)
@@ -126,8 +138,15 @@ package enum DueAnnouncement: Sendable, Hashable {
             return
         }
         let (queue, due) = (String(parts[2]), Timestamp(microseconds: microseconds))
-        self =
-            isLater
-            ? .later(queue: queue, priority: priority, due: due) : .lane(queue: queue, priority: priority, due: due)
+        if isLater {
+            self = .later(queue: queue, priority: priority, due: due)
+        } else if let id {
+            self = .job(id, queue: queue, priority: priority, due: due)
+        } else {
+            self = .lane(queue: queue, priority: priority, due: due)
+        }
     }
+
+    /// The one job that it is about.
+    var job: UUID? { if case .job(let id, _, _, _) = self { id } else { nil } }
 }

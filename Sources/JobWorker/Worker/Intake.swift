@@ -10,6 +10,8 @@ final class Intake: Sendable {
         var request: ClaimRequest
         /// By the rules of the queues.
         var isCareful = false
+        /// The one job it is about, as announced.
+        fileprivate var only: DueAnnouncement?
         /// Slots kept free for it, beside those of runs that it ends.
         fileprivate let reserved: Int
         fileprivate let askedAt: ContinuousClock.Instant
@@ -18,6 +20,8 @@ final class Intake: Sendable {
     private struct State {
         var plan = PollPlan(now: .now)
         var lanes = DueLanes()
+        /// A job that is all there is to look for: it is claimed by its id, without a look at its lane.
+        var only: DueAnnouncement?
         /// Queues whose rules only the careful claim knows, as last heard; `*` stands for all. Should one be missing,
         /// the quick claim gets nothing of it.
         var ruledQueues: Set<String> = []
@@ -74,7 +78,13 @@ final class Intake: Sendable {
                 state.plan.hear(due: (state.lanes.moment(of: due) ?? .now) + spread)
                 return
             }
-            state.lanes.hear(announcement)
+            let isAlone = state.only == nil && state.underway == 0 && state.plan.isQuiet(free: free)
+            lookEverywhere(&state)
+            if isAlone, case .job = announcement {
+                state.only = announcement
+            } else {
+                state.lanes.hear(announcement)
+            }
             if announcement == .unknown { state.plan.pollSoon(now: .now) }
             state.plan.wake(now: .now, free: free)
         }
@@ -100,6 +110,12 @@ final class Intake: Sendable {
             return state.plan.slotFreed()
         }
         if mustLook { wakeup.raise() }
+    }
+
+    /// What was to be claimed by its id is looked for with everything else.
+    private func lookEverywhere(_ state: inout State) {
+        if let only = state.only { state.lanes.hear(only) }
+        state.only = nil
     }
 
     private func lookForFullTypes(_ state: inout State, free: Int) {
@@ -145,12 +161,18 @@ final class Intake: Sendable {
     /// The queues to look at, for a search.
     var queues: [ClaimRequest.QueueShare] { configuration().queues.map { .init(name: $0.name, free: 1) } }
 
-    func searchBegins() { state.withLock { $0.plan.asksForDue(now: .now) } }
+    func searchBegins() {
+        state.withLock { state in
+            lookEverywhere(&state)
+            state.plan.asksForDue(now: .now)
+        }
+    }
 
     /// A search found these.
     func searched(_ survey: LaneSurvey, took duration: Duration) {
         let nextDue = survey.nextDue.map { Intake.moment(in: $0.duration(since: survey.now)) }
         state.withLock { state in
+            lookEverywhere(&state)
             state.lanes.learned(survey.lanes)
             state.ruledQueues = survey.ruledQueues
             state.plan.searched(now: .now, took: duration)
@@ -166,6 +188,7 @@ final class Intake: Sendable {
         state.withLock { state in
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
+            if everywhere || obeysRules(state) { lookEverywhere(&state) }
             if everywhere { state.plan.asksForDue(now: .now) }
             var claiming = reserve(&state, everywhere: everywhere, leaving: [])
             if !everywhere, obeysRules(state) {
@@ -184,6 +207,7 @@ final class Intake: Sendable {
             guard mayBegin(state), !obeysRules(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else {
                 return nil
             }
+            lookEverywhere(&state)
             return reserve(&state, everywhere: false, leaving: leaving)
         }
     }
@@ -204,11 +228,16 @@ final class Intake: Sendable {
                 state.ruledQueues = everything.ruledQueues
                 state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
             }
-            // How far a careful claim saw, nobody knows.
-            if !claiming.isCareful {
-                state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
+            if let only = claiming.only {
+                if claimed.isEmpty { state.lanes.hear(only) }
+                state.plan.lookedForOne(found: !claimed.isEmpty, now: .now)
+            } else {
+                // How far a careful claim saw, nobody knows.
+                if !claiming.isCareful {
+                    state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
+                }
+                state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
             }
-            state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
             if let careful { state.plan.lookedCarefully(careful, now: .now) }
             // The timer's look left the queues with rules to a claim of their own.
             if everything != nil, obeysRules(state) { state.plan.mustLookAgain() }
@@ -224,6 +253,7 @@ final class Intake: Sendable {
     func fail(_ claiming: Claiming) {
         running.release(claiming.reserved)
         let isDone = state.withLock { state in
+            if let only = claiming.only { state.lanes.hear(only) }
             state.plan.lookFailed()
             return leave(&state, claiming)
         }
@@ -251,16 +281,18 @@ final class Intake: Sendable {
     private func reserve(_ state: inout State, everywhere: Bool, leaving: [Claim]) -> Claiming {
         let types = types()
         let isLonely = state.underway == 0 || !isCapped
-        let lanes = everywhere ? nil : state.lanes.asked()
-        if everywhere { _ = state.lanes.asked() }
+        let only = everywhere ? nil : state.only
+        state.only = nil
+        let lanes = only == nil ? state.lanes.asked() : []
         var (request, reserved) = running.reserve(
-            configuration(), types: types, lanes: lanes, leaving: leaving, claims: isLonely)
+            configuration(), types: types, lanes: everywhere ? nil : lanes, only: only?.job, leaving: leaving,
+            claims: isLonely)
         if request.jobTypes.count < types.names.count { state.isTypeFull = true }
         if state.isSuspectUnderway { request.takesSuspect = false }
         if request.takesSuspect { state.isSuspectUnderway = true }
         state.underway += 1
         state.plan.lookBegins()
-        return Claiming(request: request, reserved: reserved, askedAt: .now)
+        return Claiming(request: request, only: only, reserved: reserved, askedAt: .now)
     }
 
     /// - Returns: Whether it was the last of all.

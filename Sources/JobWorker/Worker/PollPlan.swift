@@ -157,6 +157,16 @@ struct PollPlan: Sendable {
 
     mutating func lookFailed() { mustLook = true }
 
+    /// Whether a job that is announced now is all there is to look for.
+    func isQuiet(free: Int) -> Bool { isListening && isAttending && !isEager && !mustLook && free > 0 }
+
+    /// One announced job was looked for, and nothing else.
+    mutating func lookedForOne(found: Bool, now: ContinuousClock.Instant) {
+        if found { (lastFind, wakesInVain) = (now, 0) }
+        // Somebody else has it, or it isn't what it was.
+        mustLook = mustLook || !found
+    }
+
     /// The database has taken note.
     mutating func attended(_ isAttending: Bool, now: ContinuousClock.Instant) {
         self.isAttending = isAttending

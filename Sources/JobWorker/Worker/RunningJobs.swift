@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Synchronization
 
 /// The runs of this process and the task of each: carries out what `Runs` decides.
@@ -48,15 +49,17 @@ final class RunningJobs: Sendable {
     /// Keeps slots free for a claim.
     /// - Parameters:
     ///   - leaving: Runs whose end is stored in the same statement.
+    ///   - only: The one job that it is about.
     ///   - claims: Whether it may bring any jobs.
     /// - Returns: The claim, and how many slots were kept for it beside those of the leaving runs.
     func reserve(
-        _ configuration: WorkerConfiguration, types: ServedTypes, lanes: [ClaimRequest.Lane]?, leaving: [Claim],
-        claims: Bool
+        _ configuration: WorkerConfiguration, types: ServedTypes, lanes: [ClaimRequest.Lane]?, only: UUID? = nil,
+        leaving: [Claim], claims: Bool
     ) -> (request: ClaimRequest, reserved: Int) {
         state.withLock { state in
             var request = state.runs.request(configuration, types: types, lanes: lanes, leaving: leaving)
             if !claims { request.limit = 0 }
+            if let only { (request.only, request.limit) = (only, min(request.limit, 1)) }
             let reserved = max(0, request.limit - leaving.count)
             state.runs.reserve(reserved)
             return (request, reserved)

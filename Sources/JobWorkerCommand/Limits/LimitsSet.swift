@@ -59,10 +59,13 @@ struct LimitsSet: AsyncParsableCommand {
 
     func validate() throws {
         if burst != nil, rate == nil { throw ValidationError("--burst belongs to a --rate.") }
-        if let maxRunning, maxRunning < 0 { throw ValidationError("--max-running must not be negative.") }
+        if let maxRunning, !(0...100_000).contains(maxRunning) {
+            throw ValidationError("--max-running must be from 0 to 100000.")
+        }
         if let mistake = limit.mistake {
             throw ValidationError(
-                "\(mistake): see --type, --workspace, --each-workspace, --max-running, --rate.")
+                limit.isIncomplete
+                    ? "\(mistake): see --type, --workspace, --each-workspace, --max-running, --rate." : "\(mistake).")
         }
     }
 

@@ -20,6 +20,9 @@ struct OperationsList: AsyncParsableCommand {
     @MainActor func run() async throws {
         let operations = try await common.session().store.operations(limit: limit)
         common.printer.show(OperationListView(operations))
-        if operations.isEmpty { common.printer.hint("There is none.") }
+        if operations.isEmpty {
+            common.printer.hint(
+                "There are no operations. Bulk changes with --rate, --canary or --stop-on-errors begin one.")
+        }
     }
 }

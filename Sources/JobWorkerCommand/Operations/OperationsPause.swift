@@ -34,7 +34,7 @@ struct OperationsAbort: AsyncParsableCommand {
 
 /// An operation, and what is wished of it.
 struct OperationSteering: ParsableArguments {
-    @Argument(help: "Its id.") var id: UUID
+    @Argument(help: "Its id, as 'operations list' shows it.") var id: UUID
     @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 

@@ -8,7 +8,7 @@ struct OperationsShow: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Shows how far an operation is, and what it skipped.")
 
-    @Argument(help: "Its id.") var id: UUID
+    @Argument(help: "Its id, as 'operations list' shows it.") var id: UUID
     @OptionGroup var common: CommonOptions
 
     @MainActor func run() async throws {

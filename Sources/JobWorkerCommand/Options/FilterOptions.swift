@@ -54,6 +54,15 @@ struct FilterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("With this in the error message, or at the start of the id.", valueName: "text"))
     var search: String?
 
+    /// An empty text is a variable that a script forgot to set: as a filter it could mean every job.
+    func validate() throws {
+        let texts = [("--worker", worker), ("--unique-key", uniqueKey), ("--search", search)]
+        let lists = [("--queue", queue), ("--type", type)].flatMap { name, values in values.map { (name, $0) } }
+        for (name, value) in texts + lists where value?.isEmpty == true {
+            throw ValidationError("\(name) must not be empty; leave it out to mean all.")
+        }
+    }
+
     var filter: JobFilter {
         var filter = JobFilter()
         filter.workspaceID = workspace

@@ -16,7 +16,7 @@ struct QueuesSet: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp("Most jobs at once over all workers; 'none' for no cap.", valueName: "n"),
         transform: QueuesSet.numberOrNone)
-    var maxRunning: Int??
+    var maxRunning: OrNone<Int>?
 
     @Option(help: ArgumentHelp("The queue's share beside others', from 1 to 1000; 1 by default.", valueName: "n"))
     var weight: Int?
@@ -25,7 +25,7 @@ struct QueuesSet: AsyncParsableCommand {
         help: ArgumentHelp(
             "So long a wait is worth a step of priority, so that low ones can't starve: 10m; 'none' for never.",
             valueName: "length"), transform: QueuesSet.lengthOrNone)
-    var ageing: Duration??
+    var ageing: OrNone<Duration>?
 
     @Flag(inversion: .prefixedNo, help: "Workspaces take turns.")
     var fair: Bool?
@@ -36,19 +36,24 @@ struct QueuesSet: AsyncParsableCommand {
     @OptionGroup var why: ReasonOptions
     @OptionGroup var common: CommonOptions
 
-    private static func numberOrNone(_ text: String) throws -> Int? {
-        if text == "none" { return nil }
+    /// What may be taken back. An optional of its own would be there even where the option isn't given.
+    struct OrNone<Value: Sendable>: Sendable {
+        let value: Value?
+    }
+
+    private static func numberOrNone(_ text: String) throws -> OrNone<Int> {
+        if text == "none" { return OrNone(value: nil) }
         guard let number = Int(text), (0...100_000).contains(number) else {
             throw ValidationError("must be a whole number from 0 to 100000, or 'none'")
         }
-        return number
+        return OrNone(value: number)
     }
 
-    private static func lengthOrNone(_ text: String) throws -> Duration? {
-        if text == "none" { return nil }
+    private static func lengthOrNone(_ text: String) throws -> OrNone<Duration> {
+        if text == "none" { return OrNone(value: nil) }
         let length = try lengthOfTime(text)
         guard length >= .milliseconds(1) else { throw ValidationError("must be longer than nothing, or 'none'") }
-        return length
+        return OrNone(value: length)
     }
 
     func validate() throws {
@@ -61,9 +66,9 @@ struct QueuesSet: AsyncParsableCommand {
 
     @MainActor func run() async throws {
         var rules = QueueRules()
-        rules.maxRunning = maxRunning
+        rules.maxRunning = maxRunning.map(\.value)
         rules.weight = weight
-        rules.ageing = ageing
+        rules.ageing = ageing.map(\.value)
         rules.isFair = fair
         rules.deadLetter = deadLetter
         let session = try common.session(reason: why.reason)

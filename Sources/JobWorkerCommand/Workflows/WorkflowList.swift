@@ -20,6 +20,8 @@ struct WorkflowList: AsyncParsableCommand {
 
     @MainActor func run() async throws {
         let session = try common.session()
-        common.printer.show(WorkflowListView(try await session.store.workflows(in: workspace, limit: limit)))
+        let workflows = try await session.store.workflows(in: workspace, limit: limit)
+        common.printer.show(WorkflowListView(workflows))
+        if workflows.isEmpty { common.printer.hint("There are no workflows. 'jobworker workflow run' adds one.") }
     }
 }

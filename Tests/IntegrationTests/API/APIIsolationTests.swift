@@ -61,7 +61,7 @@ import Testing
         try await withAPI(on: database) { api in
             for route in api.routes where route.access == .members && !isStream(route) {
                 let requests = SampleRequest.all(
-                    for: route, ids: canary.jobs + [canary.workspace], workspace: canary.workspace)
+                    for: route, ids: canary.jobs + [canary.workspace] + canary.records, workspace: canary.workspace)
                 for request in requests {
                     for user in outsiders {
                         let answer = try await api.send(

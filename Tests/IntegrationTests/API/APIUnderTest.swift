@@ -34,6 +34,8 @@ struct APIUnderTest: Sendable {
     let api: APIDatabase
     let hub: EventHub
     let routes: [Route]
+    /// The dashboard's.
+    let pages: [Route]
     let addresses: [BoundAddress]
     let client: Client
 
@@ -142,7 +144,8 @@ func withAPI<Result: Sendable>(
             result = .success(
                 try await body(
                     APIUnderTest(
-                        database: database, api: api, hub: hub, routes: routes, addresses: addresses, client: client)))
+                        database: database, api: api, hub: hub, routes: routes, pages: pages.routes,
+                        addresses: addresses, client: client)))
         } catch { result = .failure(error) }
         await client.shutdown()
         tasks.cancelAll()

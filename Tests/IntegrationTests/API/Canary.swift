@@ -10,6 +10,11 @@ struct Canary: Sendable {
     let jobs: [UUID]
     let schedule = UUID()
     let operation = UUID()
+    let workflow = UUID()
+    let endpoint = UUID()
+    let delivery = UUID()
+    /// What routes name besides jobs.
+    var records: [UUID] { [schedule, operation, workflow, endpoint, delivery] }
     private let database: TestDatabase
 
     /// Fills each table that belongs to workspaces.
@@ -48,11 +53,11 @@ struct Canary: Sendable {
             INSERT INTO public.job_operations (id, workspace_id, action, state, reason, actor, via, total)
             VALUES ('\(operation.text)', '\(id)', 'retry', 'paused', '\(word)', '\(word)', 'cli', 1);
             INSERT INTO public.job_dependencies (job_id, depends_on_job_id) VALUES ('\(job)', '\(parent)');
-            WITH endpoint AS (
-                INSERT INTO public.webhook_endpoints (workspace_id, url, secret_encrypted)
-                VALUES ('\(id)', 'https://example.com/\(word.replacing(" ", with: "-"))', '\(word)') RETURNING id)
-            INSERT INTO public.webhook_deliveries (endpoint_id, workspace_id, job_id, event, payload)
-            SELECT id, '\(id)', '\(job)', 'job.completed', '{}' FROM endpoint;
+            INSERT INTO public.job_workflows (id, workspace_id, name) VALUES ('\(workflow.text)', '\(id)', '\(word)');
+            INSERT INTO public.webhook_endpoints (id, workspace_id, url, secret_encrypted)
+            VALUES ('\(endpoint.text)', '\(id)', 'https://example.com/\(word.replacing(" ", with: "-"))', '\(word)');
+            INSERT INTO public.webhook_deliveries (id, endpoint_id, workspace_id, job_id, event, payload)
+            VALUES ('\(delivery.text)', '\(endpoint.text)', '\(id)', '\(job)', 'job.completed', '{}');
             """)
     }
 

@@ -150,6 +150,27 @@ import Testing
         #expect(try await connection.notifications(timeout: .seconds(10)).map(\.payload) == [id.text])
         await connection.close()
     }
+
+    @Test func `who changes jobs asks for watchers only while there may be some`() async throws {
+        func mayBeWatched() async throws -> Bool {
+            try await database.value("SELECT pg_sequence_last_value('jobworker.changes_watched') IS NOT NULL") ?? true
+        }
+        #expect(try await !mayBeWatched())
+        try await database.query("INSERT INTO jobworker.watchers VALUES ('a', now() + interval '1 minute')")
+        try await database.query("INSERT INTO jobworker.watchers VALUES ('b', now() + interval '1 minute')")
+        try await database.query("DELETE FROM jobworker.watchers WHERE id = 'a'")
+        #expect(try await mayBeWatched())
+        // While somebody comes, nobody says that there are none.
+        let coming = try await Connection.open(database.settings)
+        try await coming.runScript(
+            "BEGIN; INSERT INTO jobworker.watchers VALUES ('c', now() + interval '1 minute')")
+        try await database.query("DELETE FROM jobworker.watchers WHERE id = 'b'")
+        #expect(try await mayBeWatched())
+        try await coming.runScript("COMMIT")
+        await coming.close()
+        try await database.query("DELETE FROM jobworker.watchers")
+        #expect(try await !mayBeWatched())
+    }
 }
 
 extension APIUnderTest {

@@ -56,4 +56,25 @@ import Testing
             #expect(run.output == "0\n" && run.error == "")
         }
     }
+
+    @Test func `what a closed output would have got goes nowhere else`() async throws {
+        _ = try await database.insertJob()
+        let run = try await CommandRun.shell(
+            "'\(BuiltProgram.path("jobworker"))' jobs list >&-", database: database)
+        #expect(run.status == 1 && run.error.contains("Bad file descriptor"), "\(run.error)")
+    }
+
+    @Test func `no escape sequence of a name reaches the terminal`() async throws {
+        let run = try await CommandRun.of("limits", "remove", "x\u{1B}[31m", database: database)
+        #expect(run.status == 2 && !run.error.contains("\u{1B}"))
+    }
+
+    @Test func `a role without any right is told which one it needs`() async throws {
+        let role = "stranger_\(UUID().uuidString.prefix(8).lowercased())"
+        try await database.run("CREATE ROLE \(role) LOGIN")
+        let run = try await CommandRun.of("doctor", database: database, role: role)
+        #expect(
+            run.output.contains("GRANT jobworker TO") && !run.output.contains("Check host and port"), "\(run.output)")
+        try await database.run("DROP ROLE \(role)")
+    }
 }

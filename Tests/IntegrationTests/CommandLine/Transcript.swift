@@ -24,8 +24,10 @@ struct Transcript {
     }
 
     /// Asks for the help of a command.
-    mutating func help(_ words: [String]) async throws {
-        add(words + ["--help"], try await CommandRun.of(arguments: words + ["--help"]), isTerminal: false)
+    @discardableResult mutating func help(_ words: [String]) async throws -> CommandRun {
+        let run = try await CommandRun.of(arguments: words + ["--help"])
+        add(words + ["--help"], run, isTerminal: false)
+        return run
     }
 
     /// Runs it in a terminal of 80 columns, coloured; colours are left out here.
@@ -93,7 +95,8 @@ struct Transcript {
     private func normalised(_ text: String) -> String {
         var text = text
         // As wide as before, so that tables stay aligned.
-        text = Self.replacing(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z/, in: text) { time in
+        text = text.replacing(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?\+00:00/, with: "0000-00-00T00:00:00+00:00")
+        text = Self.replacing(/\d{4}-\d\d-\d\d(T| |\n *)\d\d:\d\d:\d\d(\.\d+)?Z?/, in: text) { time in
             String(time.map { $0.isNumber ? "0" : $0 })
         }
         // Those of the sample begin with eight equal digits.
@@ -103,6 +106,9 @@ struct Transcript {
         text = Self.replacing(/--cursor [0-9]+\./, in: text) { String($0).replacing(/[0-9]/, with: "0") }
         text = text.replacing(/paused (now|[0-9]+ s ago) by/, with: "paused now by")
         text = text.replacing(/operator:[a-z0-9_-]+/, with: "operator:somebody")
+        text = text.replacing(/whsec_[A-Za-z0-9+\/=]+/, with: "whsec_…")
+        text = text.replacing(/\((now|[0-9]+ m?s ago)\)/, with: "(now)")
+        text = text.replacing(/jobworker-commands-[0-9A-F-]+/, with: "jobworker-commands")
         if let database { text = text.replacing(database.name, with: "DATABASE") }
         return text
     }

@@ -1,4 +1,6 @@
+import ControlPlane
 import FoundationEssentials
+import HTTPTypes
 import JobWorker
 import Postgres
 import Support
@@ -125,5 +127,75 @@ import Testing
             let answer = try await form(api, "/dashboard/sign-in", "token=\(APIUnderTest.operatorToken)")
             #expect(answer.status == 429)
         }
+    }
+
+    @Test func `no page shows or changes anything of another workspace, whatever is asked for`() async throws {
+        let tenants = try await Tenants(in: database)
+        let canary = try await Canary(in: tenants.theirs, of: database)
+        let before = try await canary.fingerprint()
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api, APIUnderTest.token(for: tenants.owner))
+            let token = try formToken(try await get(api, "/dashboard", cookie))
+            #expect(api.pages.count > 15)
+            // From the table of routes: a new page is asked as well. What ends the session comes last.
+            let pages = api.pages.filter { page in
+                !["/sign-", "/events"].contains { page.path.description.contains($0) }
+            }
+            for route in pages {
+                let place = route.path.description
+                let actions =
+                    !place.contains("{action}")
+                    ? [""]
+                    : place.contains("jobs") ? ["cancel", "retry", "replay", "delete"] : ["pause", "resume", "run"]
+                for id in canary.jobs.prefix(3) + [canary.workspace] + canary.records {
+                    for action in actions {
+                        let path = route.path.description.replacing("{id}", with: id.text)
+                            .replacing("{action}", with: action).replacing("{name}", with: "default")
+                            .replacing("{path}", with: "x")
+                        let answer =
+                            route.method == .get
+                            ? try await get(
+                                api, "\(path)?workspace_id=\(canary.workspace.text)&job_id=\(id.text)", cookie)
+                            : try await form(
+                                api, path, "form_token=\(token)&ids=\(id.text)&id=\(id.text)&action=\(action)",
+                                cookie: cookie)
+                        #expect(!answer.text.contains(Canary.word), "\(route.method) \(path)")
+                        #expect(answer.status < 500, "\(route.method) \(path): \(answer.text)")
+                    }
+                }
+            }
+        }
+        #expect(try await canary.fingerprint() == before)
+    }
+
+    @Test func `the overview's figures come from indexes, whatever the table holds`() async throws {
+        let tenants = try await Tenants(in: database)
+        try await database.query(
+            """
+            INSERT INTO public.jobs (workspace_id, job_type, payload, status, created_at, started_at, completed_at)
+            SELECT \(TestDatabase.workspace), 'noop', '{}', CASE WHEN n % 99 = 0 THEN 'failed' ELSE 'completed' END,
+                   moment, moment, moment + interval '1 s'
+            FROM (SELECT n, now() - n * interval '20 s' AS moment FROM generate_series(1, 20000) AS n) AS numbered
+            """)
+        try await database.run("VACUUM ANALYZE public.jobs")
+        // Sessions tell what they read when they end, or a second later.
+        let read: Statement = """
+            SELECT seq_scan::int AS scans, idx_scan::int AS looks FROM pg_stat_user_tables
+            WHERE relid = 'public.jobs'::regclass
+            """
+        let before = try await database.query(read)[0]
+        let looks: Int = try before.decode("looks")
+        for person in [APIUnderTest.operatorToken, APIUnderTest.token(for: tenants.member)] {
+            try await withAPI(on: database) { api in
+                let page = try await get(api, "/dashboard", try await signIn(api, person))
+                #expect(page.status == 200)
+                // One of the 179 of the last hour failed.
+                #expect(page.text.contains("99 %"))
+            }
+        }
+        try await database.waitUntil(
+            "relid = 'public.jobs'::regclass AND idx_scan > \(looks)", of: "pg_stat_user_tables")
+        let after = try await database.query(read)[0]
+        #expect(try after.decode("scans", as: Int.self) == before.decode("scans", as: Int.self))
     }
 }

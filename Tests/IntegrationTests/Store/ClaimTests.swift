@@ -36,6 +36,37 @@ import Testing
         #expect(try await claim(.test(queues: [("a", 9)], limit: 0)) == [])
     }
 
+    private func claim(only id: UUID, _ request: ClaimRequest = .test()) async throws -> [UUID] {
+        var request = request
+        request.only = id
+        return try await claim(request)
+    }
+
+    @Test func `a job is claimed by its id alone, whatever else waits`() async throws {
+        try await database.insertJob(priority: 9)
+        let job = try await database.insertJob(priority: -3)
+        #expect(try await claim(only: job) == [job])
+        #expect(try await claim(only: job) == [])
+        #expect(try await claim(only: UUID()) == [])
+    }
+
+    @Test func `by its id a job is claimed as by a look at its queue: what mustn't start doesn't`() async throws {
+        #expect(try await claim(only: database.insertJob(scheduledIn: .seconds(60))) == [])
+        #expect(try await claim(only: database.insertJob(retryIn: .seconds(60))) == [])
+        #expect(try await claim(only: database.insertJob("other")) == [])
+        let mail = try await database.insertJob(queue: "mail")
+        #expect(try await claim(only: mail, .test(queues: [("default", 5)])) == [])
+        #expect(try await claim(only: mail, .test(queues: [("mail", 0), ("*", 5)])) == [])
+        #expect(try await claim(only: mail, .test(queues: [("*", 5)], limit: 0)) == [])
+        try await database.run("INSERT INTO public.job_queues (name, paused_at) VALUES ('mail', now())")
+        #expect(try await claim(only: mail, .test(queues: [("*", 5)])) == [])
+        try await database.run("UPDATE public.job_queues SET paused_at = NULL")
+        try await database.run("UPDATE public.jobs SET worker_deaths = 1 WHERE id = '\(mail.text)'")
+        #expect(try await claim(only: mail, .test(queues: [("*", 5)])) == [])
+        try await database.run("UPDATE public.jobs SET worker_deaths = 0 WHERE id = '\(mail.text)'")
+        #expect(try await claim(only: mail, .test(queues: [("*", 5)])) == [mail])
+    }
+
     @Test func `nothing starts early`() async throws {
         try await database.insertJob(scheduledIn: .milliseconds(500_000))
         try await database.insertJob(retryIn: .seconds(1))

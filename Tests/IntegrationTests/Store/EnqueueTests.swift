@@ -31,6 +31,28 @@ import Testing
             try await database.count("timeout_seconds = 90 AND created_by = '\(user.text)' AND payload = '[1]'") == 1)
     }
 
+    @Test func `jobs that are alike but for their payloads are stored as given`() async throws {
+        let user = try await database.insertUser()
+        let at = try #require(Timestamp(text: "2099-01-02T03:04:05Z"))
+        let payloads = [#"{"a": "quote \" backslash \\ ü"}"#, "[1, null]", #""text""#]
+        let jobs = payloads.map {
+            NewJob(
+                workspaceID: TestDatabase.workspace, type: "noop", payload: JSONText($0), queue: "mail",
+                priority: .high,
+                scheduledFor: at, maxAttempts: 3, timeout: .seconds(90), createdBy: user)
+        }
+        #expect(try await store.enqueue(jobs) == jobs.map { EnqueuedJob(id: $0.id, isDuplicate: false) })
+        for (job, payload) in zip(jobs, payloads) {
+            let stored = try await database.query(
+                """
+                SELECT payload = \(RawJSON(payload)) AND job_queue = 'mail' AND priority = 5 AND scheduled_for = \(at)
+                    AND max_attempts = 3 AND timeout_seconds = 90 AND created_by = \(user) AND unique_key IS NULL AS is_so
+                FROM public.jobs WHERE id = \(job.id)
+                """)
+            #expect(try stored.first?.decode("is_so", as: Bool.self) == true)
+        }
+    }
+
     @Test func `the answers stand in the order of the jobs`() async throws {
         let jobs = (0..<500).map { _ in newJob() }
         #expect(try await store.enqueue(jobs).map(\.id) == jobs.map(\.id))
@@ -42,6 +64,14 @@ import Testing
         let first = try await store.enqueue(jobs)
         #expect(try await store.enqueue(jobs) == first)
         #expect(try await database.count("true") == 2)
+    }
+
+    @Test func `repeating a call of which only a part was new adds the rest`() async throws {
+        let jobs = (0..<3).map { _ in newJob() }
+        _ = try await store.enqueue(Array(jobs.prefix(2)))
+        #expect(try await store.enqueue(jobs).map(\.id) == jobs.map(\.id))
+        #expect(try await store.enqueue(jobs).map(\.isDuplicate) == [false, false, false])
+        #expect(try await database.count("true") == 3)
     }
 
     @Test(arguments: [JobStatus.pending, .blocked, .processing])

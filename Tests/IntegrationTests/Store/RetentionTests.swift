@@ -141,4 +141,36 @@ import Testing
         #expect(found.looked == 100 && found.retired == 100)
         #expect(try await database.count("true") == 4900)
     }
+
+    @Test func `a walk through old jobs reads old ends of an index, however much else there is`() async throws {
+        try await database.query(
+            """
+            INSERT INTO public.jobs (workspace_id, job_type, payload, status, created_at, completed_at)
+            SELECT \(TestDatabase.workspace), 'noop', '{}',
+                   CASE WHEN n % 3 = 0 THEN 'pending' WHEN n % 5 = 0 THEN 'dead_letter' ELSE 'completed' END, moment, moment
+            FROM (SELECT n, now() - CASE WHEN n <= 3000 THEN 90 ELSE 1 END * interval '1 day' - n * interval '1 s' AS moment
+                  FROM generate_series(1, 20000) AS n) AS numbered
+            """)
+        try await database.run("VACUUM ANALYZE public.jobs")
+        let counted = try await database.workerPool.transaction { connection in
+            var retired = 0
+            // More often than PostgreSQL tries plans of their own for the values.
+            for _ in 0..<8 {
+                let rows = try connection.execute(
+                    """
+                    SELECT retired FROM jobworker.retire_jobs(
+                        '{"completed": 7, "failed": 30, "dead_letter": 0}', false, NULL, NULL, 20)
+                    """)
+                retired += try rows[0].decode("retired", as: Int.self)
+            }
+            let rows = try connection.execute(
+                """
+                SELECT seq_scan::int AS scans, idx_tup_fetch::int AS fetched
+                FROM pg_stat_xact_user_tables WHERE relid = 'public.jobs'::regclass
+                """)
+            let row = rows[0]
+            return (retired, try row.decode("scans", as: Int.self), try row.decode("fetched", as: Int.self))
+        }
+        #expect(counted.0 == 160 && counted.1 == 0 && counted.2 < 1600, "\(counted)")
+    }
 }

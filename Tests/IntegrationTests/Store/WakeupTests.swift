@@ -27,12 +27,22 @@ import Testing
         job.priority = try #require(Priority(7))
         _ = try await store.enqueue([job])
         let payload = try #require(try await worker.connection.notifications(timeout: .seconds(30)).first?.payload)
-        guard case .lane("default", 7, let due?) = DueAnnouncement(payload: payload) else {
+        guard case .job(job.id, "default", 7, let due) = DueAnnouncement(payload: payload) else {
             Issue.record("\(payload)")
             return
         }
         // Due since it is there, as it was scheduled for earlier.
         #expect(due > Timestamp(text: "2020-01-02T03:04:05Z") ?? due)
+    }
+
+    @Test func `of several jobs none is named`() async throws {
+        let worker = try await WaitingWorker(in: database)
+        _ = try await store.enqueue([newJob(), newJob()])
+        let payload = try #require(try await worker.connection.notifications(timeout: .seconds(30)).first?.payload)
+        guard case .lane("default", 0, _) = DueAnnouncement(payload: payload) else {
+            Issue.record("\(payload)")
+            return
+        }
     }
 
     @Test func `one job wakes one of many workers, several jobs as many`() async throws {

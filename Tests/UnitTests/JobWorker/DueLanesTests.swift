@@ -132,6 +132,21 @@ import Testing
         #expect(DueAnnouncement(payload: payload) == .unknown)
     }
 
+    @Test(arguments: [
+        "job x -2 1700000000000000 default", "job 0d9e3b7a-5f43-4d6c-8c55-1f7a2b1c9e10", "job ",
+        "job 0d9e3b7a-5f43-4d6c-8c55-1f7a2b1c9e10 x 1 default",
+    ])
+    func `an announcement of a job of another form is about anything`(payload: String) {
+        #expect(DueAnnouncement(payload: payload) == .unknown)
+    }
+
+    @Test func `an announcement may name one job`() throws {
+        let id = try #require(UUID(uuidString: "0d9e3b7a-5f43-4d6c-8c55-1f7a2b1c9e10"))
+        #expect(
+            DueAnnouncement(payload: "job \(id.text) -2 1700000000000000 my queue")
+                == .job(id, queue: "my queue", priority: -2, due: noon))
+    }
+
     @Test func `an announcement names priority, time and queue`() {
         #expect(
             DueAnnouncement(payload: "-2 1700000000000000 my queue")

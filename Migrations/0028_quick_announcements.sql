@@ -1,0 +1,116 @@
+-- 0028: a job added one by one starts sooner: its announcement takes one statement, and names the job.
+-- Locks:   jobs against writes, for a moment (triggers).
+-- Rollout: workers of earlier versions read an announcement with a job's id as one of something somewhere, and poll.
+-- Growth:  none.
+-- Cost:    of the server's time for a lone INSERT with 10 ms between statements, so that nothing is in the processor's
+--          caches, announcing it was a quarter (0.25 of 1 ms), as two functions with four statements; now it is a tenth.
+--          Asking whether somebody watches, which is seldom so, was 0.07 ms of each statement that changes jobs.
+
+-- Not null as long as somebody may be watching: read in WHEN, where it costs no function. Beside transactions, so it is
+-- set before a watcher's row is there, and unset only where there can't be one.
+CREATE SEQUENCE jobworker.changes_watched AS int MAXVALUE 2 NO CYCLE;
+REVOKE ALL ON SEQUENCE jobworker.changes_watched FROM PUBLIC;
+-- Whoever changes a job reads it.
+GRANT SELECT ON SEQUENCE jobworker.changes_watched TO PUBLIC;
+
+CREATE FUNCTION jobworker.on_watching() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM setval('jobworker.changes_watched', 1)
+    WHERE pg_sequence_last_value('jobworker.changes_watched') IS NULL;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER watchers_come BEFORE INSERT ON jobworker.watchers
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_watching();
+
+-- Waits for nobody: while somebody else comes or goes, the next to go asks again.
+CREATE FUNCTION jobworker.on_watched() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM jobworker.watchers) THEN
+        LOCK TABLE jobworker.watchers IN SHARE MODE NOWAIT;
+        PERFORM setval('jobworker.changes_watched', 1, false) WHERE NOT EXISTS (SELECT FROM jobworker.watchers);
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER watchers_go AFTER DELETE ON jobworker.watchers
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_watched();
+SELECT setval('jobworker.changes_watched', 1) WHERE EXISTS (SELECT FROM jobworker.watchers);
+
+DROP TRIGGER jobs_announce_changed ON public.jobs;
+CREATE TRIGGER jobs_announce_changed AFTER UPDATE ON public.jobs
+    REFERENCING OLD TABLE AS before NEW TABLE AS changed
+    FOR EACH STATEMENT WHEN (pg_sequence_last_value('jobworker.changes_watched') IS NOT NULL)
+    EXECUTE FUNCTION jobworker.announce_changed();
+
+DROP TRIGGER jobs_announce_deleted ON public.jobs;
+CREATE TRIGGER jobs_announce_deleted AFTER DELETE ON public.jobs
+    REFERENCING OLD TABLE AS before
+    FOR EACH STATEMENT WHEN (pg_sequence_last_value('jobworker.changes_watched') IS NOT NULL)
+    EXECUTE FUNCTION jobworker.announce_deleted();
+
+CREATE FUNCTION jobworker.announce_added() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM jobworker.watchers WHERE until > clock_timestamp()) THEN
+        -- Of more than these a list is better read again.
+        PERFORM pg_notify('jobworker_changed', id::text) FROM (SELECT id FROM inserted LIMIT 1000) AS added;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER jobs_announce_added AFTER INSERT ON public.jobs
+    REFERENCING NEW TABLE AS inserted
+    FOR EACH STATEMENT WHEN (pg_sequence_last_value('jobworker.changes_watched') IS NOT NULL)
+    EXECUTE FUNCTION jobworker.announce_added();
+
+-- What jobworker.wake does, for all that a statement added, in one go. Where it is one job, the message begins with "job"
+-- and its id: who has nothing else to look for takes it by that.
+CREATE OR REPLACE FUNCTION jobworker.announce_inserted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    woken bigint;
+    has_later boolean;
+BEGIN
+    WITH added AS MATERIALIZED (
+        SELECT coalesce(job_queue, 'default')::text AS queue, coalesce(priority, 0) AS priority,
+               greatest(created_at, scheduled_for, next_retry_at) > clock_timestamp() AS is_later,
+               min(greatest(created_at, scheduled_for, next_retry_at)) AS due_at, count(*) AS jobs,
+               min(id::text) AS id, random() AS start
+        FROM inserted
+        WHERE status = 'pending' AND EXISTS (SELECT FROM jobworker.waiting_workers)
+          AND greatest(created_at, scheduled_for, next_retry_at) <= clock_timestamp() + interval '1 hour'
+        GROUP BY 1, 2, 3
+    ), told AS (
+        SELECT pg_notify(waiting.channel,
+                         CASE WHEN added.jobs = 1 THEN 'job ' || added.id || ' ' ELSE '' END || added.priority || ' '
+                         || (extract(epoch FROM added.due_at) * 1000000)::bigint || ' ' || added.queue)
+        FROM added CROSS JOIN LATERAL (
+            (SELECT channel FROM jobworker.waiting_workers
+             WHERE lot >= added.start AND until > clock_timestamp() AND queues && ARRAY[added.queue, '*']
+             ORDER BY lot LIMIT added.jobs)
+            UNION ALL
+            (SELECT channel FROM jobworker.waiting_workers
+             WHERE lot < added.start AND until > clock_timestamp() AND queues && ARRAY[added.queue, '*']
+             ORDER BY lot LIMIT added.jobs)
+            LIMIT added.jobs) AS waiting
+        WHERE NOT added.is_later
+    )
+    SELECT (SELECT count(*) FROM told), EXISTS (SELECT FROM added WHERE is_later) INTO woken, has_later;
+    IF has_later THEN
+        PERFORM jobworker.wake(added.queue, added.priority, min(added.due_at), count(*))
+        FROM (SELECT coalesce(job_queue, 'default') AS queue, coalesce(priority, 0) AS priority,
+                     greatest(created_at, scheduled_for, next_retry_at) AS due_at
+              FROM inserted WHERE status = 'pending') AS added
+        WHERE added.due_at > clock_timestamp() AND added.due_at <= clock_timestamp() + interval '1 hour'
+        GROUP BY added.queue, added.priority;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+REVOKE ALL ON FUNCTION jobworker.on_watching(), jobworker.on_watched(), jobworker.announce_added() FROM PUBLIC;
