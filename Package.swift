@@ -43,6 +43,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "JobWorker", targets: ["JobWorker", "Postgres"]),
+        .library(name: "JobWorkerTesting", targets: ["JobWorkerTesting"]),
+        .library(name: "JobWorkerCommand", targets: ["JobWorkerCommand"]),
         .executable(name: "jobworker", targets: ["jobworker"]),
         .executable(name: "apollo-standin", targets: ["apollo-standin"]),
     ],
@@ -119,7 +121,8 @@ let package = Package(
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
         .target(name: "CProcess"),
         room(
-            "Handlers", ["CProcess", "JobWorker", "Postgres", "HTTPClient", "Settings", "YAML", crypto, logging]),
+            "Handlers",
+            ["CProcess", "JobWorker", "Webhooks", "Postgres", "HTTPClient", "Settings", "YAML", logging]),
         room("Enrichment", ["JobWorker", "Postgres", "HTTPClient", crypto, logging]),
         room("Webhooks", ["JobWorker", "Enrichment", "Postgres", "HTTPClient", crypto]),
         room(
@@ -168,15 +171,18 @@ let package = Package(
                 "HTTPClient", "Postgres", "Settings", "Logs", signals,
             ]),
 
-        .executableTarget(
-            name: "jobworker",
-            dependencies: [
+        // What programs around the library share with 'jobworker': its commands, and what their tests need.
+        room(
+            "JobWorkerCommand",
+            [
                 "JobWorker", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings", "Enrichment", "Webhooks",
                 "Handlers",
                 "ControlPlane", "Daemon", "Development", "Bench", "Migrations", "Terminal", "Doctor", "Console",
                 "Explanation", arguments, crypto, logging, lifecycle, signals,
-            ],
-            swiftSettings: swiftSettings),
+            ]),
+        room("JobWorkerTesting", ["JobWorker", "Postgres", "Development", logging]),
+
+        .executableTarget(name: "jobworker", dependencies: ["JobWorkerCommand"], swiftSettings: swiftSettings),
         .executableTarget(
             name: "apollo-standin",
             dependencies: [hummingbird, arguments, logging],
@@ -205,7 +211,8 @@ let package = Package(
                 "Support", "Telemetry", "Postgres", "HTTPClient", "Systemd", "Logs", "Settings",
                 "Migrations",
                 "Cron",
-                "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API", "Dashboard", "Tokens",
+                "JobWorker", "JobWorkerTesting", "Enrichment", "Webhooks", "Handlers", "ControlPlane", "API",
+                "Dashboard", "Tokens",
                 "Daemon", "Bench",
                 "Terminal",
                 "Doctor",
@@ -219,7 +226,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "Support", "Postgres", "HTTPClient", "JobWorker", "Enrichment", "Webhooks", "Handlers", "ControlPlane",
+                "Support", "Postgres", "HTTPClient", "JobWorker", "JobWorkerTesting", "Enrichment", "Webhooks",
+                "Handlers", "ControlPlane",
                 "API", "Dashboard",
                 "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int limit(int resource, unsigned long long value) {
@@ -26,6 +27,14 @@ static int prepare(const struct cprocess_plan *plan, pid_t parent, enum cprocess
     usual.sa_handler = SIG_DFL;
     for (int number = 1; number < NSIG; number++) sigaction(number, &usual, NULL);
     if (setsid() < 0) return errno;
+
+    *step = CPROCESS_GROUP;
+    if (plan->group_members) {
+        int members = open(plan->group_members, O_WRONLY | O_CLOEXEC);
+        if (members < 0) return errno;
+        if (write(members, "0", 1) < 0) return errno;
+        close(members);
+    }
 
     *step = CPROCESS_DESCRIPTORS;
     int given[4] = {plan->input, plan->output, plan->error, plan->channel};
@@ -87,6 +96,12 @@ int cprocess_start(const struct cprocess_plan *plan, pid_t *pid, enum cprocess_s
     }
     *pid = child;
     return problem;
+}
+
+int cprocess_is_delegated(const char *group) {
+    char value = 0;
+    return (getxattr(group, "user.delegate", &value, 1) == 1 && value == '1')
+        || (getxattr(group, "trusted.delegate", &value, 1) == 1 && value == '1');
 }
 
 int cprocess_descriptor(pid_t pid) {

@@ -27,8 +27,8 @@ package enum HandlerDoubts {
         case .http(let settings):
             // The name of a credential is known to the service alone.
             guard settings.secretFile.contains("/") || credentials != nil else { return [] }
-            do throws(SigningSecret.Problem) {
-                _ = try SigningSecret(file: settings.secretFile, credentials: credentials)
+            do throws(SecretFile.Problem) {
+                _ = try SecretFile(settings.secretFile, credentials: credentials).read()
                 return []
             } catch {
                 return [error.sentence]

@@ -103,10 +103,10 @@ package final class HandlerService: Sendable {
         switch definition.kind {
         case .exec(let settings): return ExecProcessor(definition, settings)
         case .http(let settings):
-            do throws(SigningSecret.Problem) {
+            do throws(SecretFile.Problem) {
                 return HTTPProcessor(
                     definition, settings,
-                    secret: try SigningSecret(file: settings.secretFile, credentials: credentials),
+                    secret: try SecretFile(settings.secretFile, credentials: credentials).read(),
                     client: client, tokens: tokens, version: version)
             } catch {
                 throw HandlerFile.Problem(file: definition.path, line: definition.line, text: error.sentence)

@@ -30,9 +30,8 @@ package struct HandlerTrial: Sendable {
         let outcome: Outcome
         switch await work.result {
         case .success(let result): outcome = .completed(result)
-        case .failure(let failure as JobFailure): outcome = .failed(failure)
         case .failure(is CancellationError): outcome = .timedOut(after: limit)
-        case .failure(let error): outcome = .failed(.retryable("\(error)"))
+        case .failure(let error): outcome = .failed(.following(error))
         }
         timer.cancel()
         _ = await timer.result

@@ -36,11 +36,20 @@ public struct WebhookSecret: Sendable, CustomStringConvertible, CustomReflectabl
 
     /// The value of the header `webhook-signature` of a message.
     /// - Parameter timestamp: Seconds since 1970, as in the header `webhook-timestamp`.
-    public func signature(id: String, timestamp: Int, body: [UInt8]) -> String {
+    private func signature(id: String, timestamp: Int, body: [UInt8]) -> String {
         var code = HMAC<SHA256>(key: key)
         code.update(data: Data("\(id).\(timestamp).".utf8))
         code.update(data: body)
         return "v1," + Data(code.finalize()).base64EncodedString()
+    }
+
+    /// The headers that sign a message.
+    /// - Parameter timestamp: Seconds since 1970.
+    package func headers(id: String, timestamp: Int, body: [UInt8]) -> [(name: String, value: String)] {
+        [
+            ("webhook-id", id), ("webhook-timestamp", String(timestamp)),
+            ("webhook-signature", signature(id: id, timestamp: timestamp, body: body)),
+        ]
     }
 
     /// Encrypted for the row of an endpoint of `workspace`.

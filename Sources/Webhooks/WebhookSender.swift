@@ -1,11 +1,11 @@
-public import Enrichment
+package import Enrichment
 import FoundationEssentials
-public import HTTPClient
-public import JobWorker
+package import HTTPClient
+package import JobWorker
 import Postgres
 
 /// Sends deliveries by HTTP, signed: https://github.com/standard-webhooks/standard-webhooks
-public struct WebhookSender: WebhookTransport {
+package struct WebhookSender: WebhookTransport {
     /// For name, connection, request and answer together.
     private static let timeout = Duration.seconds(10)
     /// What a receiver answers is not looked at; this much is taken so that its connection can be used again.
@@ -15,12 +15,12 @@ public struct WebhookSender: WebhookTransport {
     private let vault: KeyVault
 
     /// - Parameter client: One of its own: what others may reach is not for webhooks.
-    public init(client: Client, vault: KeyVault) {
+    package init(client: Client, vault: KeyVault) {
         self.client = client
         self.vault = vault
     }
 
-    public func send(_ delivery: WebhookDelivery, reachesPrivate: Bool) async -> WebhookAnswer? {
+    package func send(_ delivery: WebhookDelivery, reachesPrivate: Bool) async -> WebhookAnswer? {
         let secret: WebhookSecret
         do throws(KeyVaultError) {
             secret = try WebhookSecret(
@@ -47,10 +47,7 @@ public struct WebhookSender: WebhookTransport {
         let body = Array(WebhookSender.body(of: delivery).utf8)
         var request = Request(
             method: "POST", url: delivery.url,
-            headers: [
-                ("Content-Type", "application/json"), ("webhook-id", id), ("webhook-timestamp", String(timestamp)),
-                ("webhook-signature", secret.signature(id: id, timestamp: timestamp, body: body)),
-            ],
+            headers: [("Content-Type", "application/json")] + secret.headers(id: id, timestamp: timestamp, body: body),
             body: body, timeout: WebhookSender.timeout, maxResponseBytes: WebhookSender.answerBytesMax)
         request.ignoresLongBody = true
         request.usesProxy = false

@@ -7,6 +7,7 @@
 /// Where a start failed.
 enum cprocess_step {
     CPROCESS_FORK,
+    CPROCESS_GROUP,
     CPROCESS_DESCRIPTORS,
     CPROCESS_LIMITS,
     CPROCESS_DIRECTORY,
@@ -22,6 +23,8 @@ struct cprocess_plan {
     char *const *environment;
     /// NULL: that of this process.
     const char *directory;
+    /// The file `cgroup.procs` of its control group. NULL: that of this process.
+    const char *group_members;
     /// What become its descriptors 0, 1, 2 and 3; it gets no others.
     int input, output, error, channel;
     /// Whether user, group and groups are set.
@@ -38,6 +41,9 @@ struct cprocess_plan {
 /// thread ends: call it from one that lives as long as the process.
 /// Returns 0, or the error number, with the step that failed.
 int cprocess_start(const struct cprocess_plan *plan, pid_t *pid, enum cprocess_step *step);
+
+/// Whether systemd has marked a control group as its owner's own, by an attribute of its folder.
+int cprocess_is_delegated(const char *group);
 
 /// A descriptor that becomes readable when the child ends; -1 and errno.
 int cprocess_descriptor(pid_t pid);

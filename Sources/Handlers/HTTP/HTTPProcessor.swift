@@ -1,19 +1,20 @@
 import FoundationEssentials
 package import HTTPClient
 package import JobWorker
+package import Webhooks
 
 /// Runs the jobs of one type by asking an endpoint: https://www.standardwebhooks.com says how the request is signed.
 package struct HTTPProcessor: JobProcessor {
     package let jobTypes: [String]
     package let terms: ProcessorTerms
     private let settings: HTTPSettings
-    private let secret: SigningSecret
+    private let secret: WebhookSecret
     private let client: Client
     private let tokens: AttemptTokens?
     private let userAgent: String
 
     package init(
-        _ definition: HandlerDefinition, _ settings: HTTPSettings, secret: SigningSecret, client: Client,
+        _ definition: HandlerDefinition, _ settings: HTTPSettings, secret: WebhookSecret, client: Client,
         tokens: AttemptTokens?, version: String
     ) {
         jobTypes = [definition.jobType]
@@ -41,7 +42,7 @@ package struct HTTPProcessor: JobProcessor {
             headers: [("Content-Type", "application/json"), ("User-Agent", userAgent)]
                 // A name for each attempt: who remembers names must not take the second attempt for the first.
                 + secret.headers(
-                    id: "\(job.id.uuidString.lowercased()).\(job.attempt)", seconds: now, body: body),
+                    id: "\(job.id.uuidString.lowercased()).\(job.attempt)", timestamp: now, body: body),
             // The attempt's own limit ends the request, and says so; this one is for what runs without a worker.
             body: body, timeout: max(left, .seconds(1)) + .seconds(1), maxResponseBytes: HTTPProcessor.answerMax)
         let response: Response

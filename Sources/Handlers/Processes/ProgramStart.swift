@@ -37,9 +37,12 @@ struct Pipes {
 struct ProgramStart {
     private let launch: Launch
     private let environment: [String]
+    private let members: String?
 
-    init(_ launch: Launch, environment: [String: String]) {
+    /// - Parameter members: `cgroup.procs` of the control group in which it starts; `nil` for the worker's own.
+    init(_ launch: Launch, environment: [String: String], members: String?) {
         self.launch = launch
+        self.members = members
         self.environment = environment.map { "\($0.key)=\($0.value)" }
     }
 
@@ -57,6 +60,7 @@ struct ProgramStart {
         let sentence =
             switch step {
             case CPROCESS_FORK: "no process could be made: \(reason)"
+            case CPROCESS_GROUP: "it could not be put into its control group: \(reason)"
             case CPROCESS_DESCRIPTORS: "its pipes could not be laid: \(reason)"
             case CPROCESS_LIMITS: "its limits could not be set: \(reason)"
             case CPROCESS_DIRECTORY: "its directory \(launch.directory) can't be entered: \(reason)"
@@ -86,7 +90,11 @@ struct ProgramStart {
                         plan.memory = launch.limits.memoryBytes ?? 0
                         plan.cpu_seconds = launch.limits.cpuSeconds ?? 0
                         plan.files = launch.limits.openFiles ?? 0
-                        return body(plan)
+                        guard let members else { return body(plan) }
+                        return members.withCString { members in
+                            plan.group_members = members
+                            return body(plan)
+                        }
                     }
                 }
             }

@@ -11,6 +11,8 @@ final class RunningProgram {
     private let mailbox: Mailbox
     private let output: Launch.Output
     private let errorLinesMax: Int
+    /// All that it starts is in it, where there is one.
+    private let scope: ProgramScope?
     /// In the environment of all that it starts.
     private let mark: [UInt8]
     private var descriptors: [ProcessLoop.Role: Int32] = [:]
@@ -61,7 +63,14 @@ final class RunningProgram {
         try pipes.open()
         var environment = launch.environment
         environment["JOB_RUN"] = run
-        pid = try ProgramStart(launch, environment: environment).start(pipes)
+        let scope = ProgramScope(number: number)
+        self.scope = scope
+        do throws(LaunchFailure) {
+            pid = try ProgramStart(launch, environment: environment, members: scope?.members).start(pipes)
+        } catch {
+            scope?.remove()
+            throw error
+        }
         startTicks = ProcessState(pid)?.startTicks ?? 0
         // Should memory run out, a program goes before the worker does.
         ProcessFile.write("500", to: "/proc/\(pid)/oom_score_adj")
@@ -70,6 +79,7 @@ final class RunningProgram {
             let problem = errno
             kill(-pid, SIGKILL)
             waitpid(pid, nil, 0)
+            scope?.remove()
             throw LaunchFailure(sentence: "pidfd_open: \(String(cString: strerror(problem)))", isShortage: true)
         }
         descriptors = pipes.takeOwn()
@@ -238,6 +248,7 @@ final class RunningProgram {
         end.status = isSignal == 0 ? .exited(code) : .signalled(code)
         // As long as it isn't reaped, its number and so its group's belong to nobody else.
         kill(-pid, SIGKILL)
+        scope?.kill()
         waitpid(pid, nil, 0)
         close(.process)
         clearing = Clearing(next: .now, until: .now + .seconds(5))
@@ -255,15 +266,21 @@ final class RunningProgram {
         }
         clearing.next = .now + .milliseconds(2)
         self.clearing = clearing
+        // Those that no orphan is known of yet.
+        if let scope, !isLeft, scope.isPopulated {
+            scope.kill()
+            isLeft = true
+        }
         if isLeft, clearing.until > .now { return }
         // One that was just reaped may have left its own children.
         if !clearing.killed.isEmpty, !isLeft, Orphans.current().contains(where: isOwn) { return }
         end.isUnclean = isLeft
         isCleared = true
+        scope?.remove()
     }
 
     private func isOwn(_ orphan: pid_t) -> Bool {
-        if ProcessState(orphan)?.session == pid { return true }
+        if ProcessState(orphan)?.session == pid || scope?.holds(orphan) == true { return true }
         guard let environment = ProcessFile.read("/proc/\(orphan)/environ") else { return false }
         return environment.split(separator: 0).contains { $0.elementsEqual(mark) }
     }

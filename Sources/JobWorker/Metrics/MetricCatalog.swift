@@ -1,17 +1,17 @@
 /// Every figure the program exposes, declared once: name, kind, labels and what it tells. The Prometheus text, the
 /// documentation and the tests are made from it or checked against it.
-public enum MetricCatalog {
-    public enum Kind: String, Sendable, Hashable {
+package enum MetricCatalog {
+    package enum Kind: String, Sendable, Hashable {
         case counter, gauge, histogram
     }
 
-    public struct Metric: Sendable, Hashable {
-        public let name: String
-        public let kind: Kind
-        public let labels: [String]
-        public let help: String
+    package struct Metric: Sendable, Hashable {
+        package let name: String
+        package let kind: Kind
+        package let labels: [String]
+        package let help: String
         /// Upper bounds in seconds, ascending; empty unless it is a histogram.
-        public let buckets: [Double]
+        package let buckets: [Double]
 
         init(_ name: String, _ kind: Kind, labels: [String] = [], buckets: [Double] = [], _ help: String) {
             self.name = name
@@ -22,58 +22,58 @@ public enum MetricCatalog {
         }
     }
 
-    public static let jobs = Metric(
+    package static let jobs = Metric(
         "jobworker_jobs_total", .counter, labels: ["queue", "job_type", "outcome"],
         "Attempts that ended here: completed, retried, failed, cancelled, released, snoozed or fenced.")
-    public static let duration = Metric(
+    package static let duration = Metric(
         "jobworker_job_duration_seconds", .histogram, labels: ["queue", "job_type"],
         buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900],
         "Time from the start of an attempt until its outcome was stored.")
-    public static let wait = Metric(
+    package static let wait = Metric(
         "jobworker_job_wait_seconds", .histogram, labels: ["queue", "job_type"],
         buckets: [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3600],
         "Time from when a job became due until its attempt started, by the database's clock.")
-    public static let running = Metric("jobworker_jobs_running", .gauge, "Jobs that run in this process now.")
-    public static let maxConcurrent = Metric(
+    package static let running = Metric("jobworker_jobs_running", .gauge, "Jobs that run in this process now.")
+    package static let maxConcurrent = Metric(
         "jobworker_max_concurrent", .gauge, "Most jobs that may run in this process at once.")
-    public static let queueDepth = Metric(
+    package static let queueDepth = Metric(
         "jobworker_queue_depth", .gauge, labels: ["queue", "status"],
         "Jobs in the database that haven't ended, by queue and status.")
-    public static let oldestDue = Metric(
+    package static let oldestDue = Metric(
         "jobworker_oldest_due_seconds", .gauge, labels: ["queue"],
         "For how long the oldest due job of a queue has been waiting; 0 where none is due.")
-    public static let polls = Metric(
+    package static let polls = Metric(
         "jobworker_polls_total", .counter, labels: ["reason"],
         "Looks at the queue: by timer, on request, or because something woke the worker.")
-    public static let reaped = Metric(
+    package static let reaped = Metric(
         "jobworker_reaped_total", .counter, "Jobs this process took back from workers that fell silent.")
-    public static let scheduleTicks = Metric(
+    package static let scheduleTicks = Metric(
         "jobworker_schedule_ticks_total", .counter, labels: ["outcome"],
         "Ticks of schedules that this process saw to: made a job, skipped as an earlier one hadn't ended, or failed.")
-    public static let webhookDeliveries = Metric(
+    package static let webhookDeliveries = Metric(
         "jobworker_webhook_deliveries_total", .counter, labels: ["outcome"],
         "Tries of this process to deliver an event: delivered, retried (another follows), failed, or fenced as another "
             + "process had taken over.")
-    public static let unserved = Metric(
+    package static let unserved = Metric(
         "jobworker_unserved_jobs", .gauge, labels: ["job_type"], "Pending jobs whose type no live worker serves.")
-    public static let databaseErrors = Metric(
+    package static let databaseErrors = Metric(
         "jobworker_database_errors_total", .counter, "Polls and heartbeats that the database failed to answer.")
-    public static let databaseConnected = Metric(
+    package static let databaseConnected = Metric(
         "jobworker_database_connected", .gauge, "1 while the database answers, 0 while it doesn't.")
-    public static let apolloRequests = Metric(
+    package static let apolloRequests = Metric(
         "jobworker_apollo_requests_total", .counter, labels: ["status"],
         "Requests to Apollo.io, by the status of the answer or a word for why there was none.")
-    public static let suppressedLines = Metric(
+    package static let suppressedLines = Metric(
         "jobworker_log_messages_suppressed_total", .counter, labels: ["level"],
         "Lines of the log that were left out as too many of their kind came; counted when the log tells of them.")
-    public static let statsdDropped = Metric(
+    package static let statsdDropped = Metric(
         "jobworker_statsd_datagrams_dropped_total", .counter,
         "Datagrams of figures for DogStatsD that were not sent, or that nobody took.")
-    public static let buildInfo = Metric(
+    package static let buildInfo = Metric(
         "jobworker_build_info", .gauge, labels: ["version"], "Always 1; tells the program's version.")
 
     /// All of them, in the order in which they are shown.
-    public static let all: [Metric] = [
+    package static let all: [Metric] = [
         jobs, duration, wait, running, maxConcurrent, queueDepth, oldestDue, polls, reaped, scheduleTicks,
         webhookDeliveries, unserved, databaseErrors, databaseConnected, apolloRequests, suppressedLines, statsdDropped,
         buildInfo,

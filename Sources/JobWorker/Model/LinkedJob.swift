@@ -66,8 +66,13 @@ extension LinkedJob {
     /// have come. Their payloads are `payload` with `items`, `chunk` and `chunks`; that of the last job is `payload` with
     /// `results`, an object with a result for each chunk's name.
     /// - Parameters:
+    ///   - items: What there is to do.
+    ///   - size: Most items of a chunk, 1 or more.
+    ///   - type: Of the chunks.
+    ///   - finally: The type of the job after them.
     ///   - payload: Members that every payload gets.
-    ///   - type: Of the chunks; `finally` is that of the job after them.
+    ///   - onDependencyFailure: What becomes of the last job if a chunk fails.
+    ///   - queue: Of all of them.
     public static func chunks(
         of items: [JSONText], size: Int, type: String, finally: String, payload: [(name: String, value: JSONText)] = [],
         onDependencyFailure: OnDependencyFailure = .cancel, queue: String = "default"

@@ -1,7 +1,7 @@
 public import FoundationEssentials
 public import Logging
 
-/// What an attempt can do besides its work: tell progress, write log rows, know its deadline.
+/// What an attempt can do besides its work: tell progress, write log rows, know its deadline, add jobs.
 public struct JobContext: Sendable {
     /// When the attempt is stopped, by the process's own clock.
     public let deadline: ContinuousClock.Instant
@@ -22,10 +22,21 @@ public struct JobContext: Sendable {
         self.reporter = reporter
     }
 
+    /// How long the attempt may still take; negative once it is over its time.
+    public var timeLeft: Duration { deadline - .now }
+
+    /// The attempt is to end: the job was cancelled, is over its time or lost to another worker, or the worker stops.
+    public var isCancelled: Bool { Task.isCancelled }
+
+    /// For loops that await nothing.
+    /// - Throws: `CancellationError` when the attempt is to end.
+    public func checkCancellation() throws { try Task.checkCancellation() }
+
     /// Stores progress, which members see as a bar and a line.
     ///
     /// - Parameters:
     ///   - percentage: 0…100, cut to it; it never falls within an attempt.
+    ///   - message: What is being done, in a few words.
     ///   - details: Whole numbers shown beside it, such as `total`, `processed`, `failed`.
     /// - Throws: `CancellationError` when this attempt no longer owns the job.
     public func progress(_ percentage: Int, _ message: String, details: [String: Int] = [:]) async throws {
@@ -52,6 +63,23 @@ public struct JobContext: Sendable {
     @discardableResult
     public func enqueue(_ jobs: [LinkedJob]) async throws -> [UUID] {
         try await reporter.enqueue(jobs)
+    }
+}
+
+extension JobContext {
+    /// Adds a job to this job's workspace; `enqueue(_:)` of `LinkedJob` says what holds for it.
+    /// - Parameters:
+    ///   - jobType: The value of `jobs.job_type`.
+    ///   - payload: Stored as JSON.
+    ///   - uniqueKey: While a job of this type with the same key waits or runs, no other is added.
+    /// - Returns: Its id.
+    @discardableResult
+    public func enqueue(_ jobType: String, payload: some Encodable, uniqueKey: String? = nil) async throws -> UUID {
+        let job = LinkedJob(type: jobType, payload: try JSONText(encoding: payload), uniqueKey: uniqueKey)
+        guard let id = try await enqueue([job]).first else {
+            throw JobFailure.retryable("The database added no job of the type '\(jobType)'")
+        }
+        return id
     }
 }
 

@@ -13,7 +13,9 @@ public struct RetryPolicy: Sendable, Hashable {
     }
 
     /// The delay after `attempt` failed, the first attempt being 1: `min(base·2^(n−1), max)·(1+random·jitter)`.
-    /// - Parameter random: In 0..<1. The caller draws it, so that a test needn't.
+    /// - Parameters:
+    ///   - attempt: Its number.
+    ///   - random: In 0..<1. The caller draws it, so that a test needn't.
     public func delay(after attempt: Int, random: Double) -> Duration {
         precondition(attempt >= 1, "attempts count from 1")
         // 2^30 base delays are beyond any cap in use, and can't overflow.

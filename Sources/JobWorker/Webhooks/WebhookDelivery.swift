@@ -1,22 +1,22 @@
-public import FoundationEssentials
-public import Postgres
+package import FoundationEssentials
+package import Postgres
 
 /// An event that this process is to send to an endpoint now.
-public struct WebhookDelivery: Sendable {
+package struct WebhookDelivery: Sendable {
     /// The same at every try, so that a receiver can drop repeats.
-    public let id: UUID
-    public let endpointID: UUID
-    public let workspaceID: UUID
-    public let url: String
+    package let id: UUID
+    package let endpointID: UUID
+    package let workspaceID: UUID
+    package let url: String
     /// As it is stored.
-    public let sealedSecret: String
+    package let sealedSecret: String
     /// As `job.completed`.
-    public let event: String
-    public let createdAt: Timestamp
+    package let event: String
+    package let createdAt: Timestamp
     /// What is told, as JSON.
-    public let data: String
+    package let data: String
     /// 1 for the first try.
-    public let attempt: Int
+    package let attempt: Int
     /// Until then nobody else sends it; tells this try from others.
     let leasedUntil: Timestamp
     /// The endpoint's tries before this one had failed.
@@ -24,8 +24,8 @@ public struct WebhookDelivery: Sendable {
 }
 
 /// What came of a try.
-public struct WebhookAnswer: Sendable, Hashable {
-    public enum Outcome: Sendable, Hashable {
+package struct WebhookAnswer: Sendable, Hashable {
+    package enum Outcome: Sendable, Hashable {
         case delivered
         /// To be tried again.
         case failed
@@ -33,15 +33,15 @@ public struct WebhookAnswer: Sendable, Hashable {
         case gone
     }
 
-    public var outcome: Outcome
+    package var outcome: Outcome
     /// The answer's; `nil` where there was none.
-    public var status: Int?
+    package var status: Int?
     /// A sentence; `nil` where it was delivered.
-    public var error: String?
+    package var error: String?
     /// How long the receiver asks to wait.
-    public var retryAfter: Duration?
+    package var retryAfter: Duration?
 
-    public init(outcome: Outcome, status: Int? = nil, error: String? = nil, retryAfter: Duration? = nil) {
+    package init(outcome: Outcome, status: Int? = nil, error: String? = nil, retryAfter: Duration? = nil) {
         self.outcome = outcome
         self.status = status
         self.error = error
@@ -50,7 +50,7 @@ public struct WebhookAnswer: Sendable, Hashable {
 }
 
 /// How deliveries leave the process.
-public protocol WebhookTransport: Sendable {
+package protocol WebhookTransport: Sendable {
     /// Sends it once, within ten seconds.
     /// - Parameter reachesPrivate: Whether it may go to private and loopback addresses.
     /// - Returns: `nil` where the task was cancelled before the receiver had answered.

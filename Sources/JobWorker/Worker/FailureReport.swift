@@ -37,3 +37,8 @@ struct FailureReport {
         return ["22", "23", "42", "54"].contains { state.hasPrefix($0) }
     }
 }
+
+extension JobFailure {
+    /// What a worker makes of an error that a processor threw.
+    package static func following(_ error: any Error) -> JobFailure { FailureReport(error).failure }
+}

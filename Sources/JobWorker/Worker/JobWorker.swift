@@ -1,5 +1,5 @@
 public import Logging
-public import Postgres
+package import Postgres
 public import ServiceLifecycle
 
 /// Claims jobs from the database and runs them.
@@ -14,14 +14,14 @@ public import ServiceLifecycle
 ///          ├─ deliverer    sends what webhooks are to be told, where there is a transport for it
 ///          ├─ upkeep       changes many jobs bit by bit, takes old ones
 ///          └─ poller       claims; each job is a child task
-public final class JobWorker: Service, WorkerControl {
+public final class JobWorker: Service {
     /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
-    public typealias TypeCheck = @Sendable () async throws -> [String: String]
+    package typealias TypeCheck = @Sendable () async throws -> [String: String]
 
     /// Brings an older schema up to date.
-    public typealias Migration = @Sendable () async throws -> Void
+    package typealias Migration = @Sendable () async throws -> Void
 
-    public let state = WorkerState()
+    package let state = WorkerState()
     private let settings: Live<WorkerConfiguration>
     private let processors: Live<ProcessorRegistry>
     private let pool: ConnectionPool
@@ -47,7 +47,7 @@ public final class JobWorker: Service, WorkerControl {
     ///   - webhooks: Sends their deliveries; without it that is left to other workers.
     ///   - migrate: Called where the schema is older than this program; without it the worker waits for somebody
     ///     to run 'jobworker migrate'.
-    public init(
+    package init(
         configuration: WorkerConfiguration, pool: ConnectionPool, listen: ConnectionSettings? = nil,
         processors: ProcessorRegistry, logger: Logger, webhooks: (any WebhookTransport)? = nil,
         check: @escaping TypeCheck = { [:] }, migrate: Migration? = nil
@@ -78,7 +78,31 @@ public final class JobWorker: Service, WorkerControl {
         state.update { $0.jobTimeout = configuration.jobTimeout }
     }
 
+    /// A worker with a pool of its own, which it closes at its end.
+    /// - Parameters:
+    ///   - database: What libpq accepts as a connection string, such as `postgresql://worker@host/application`; "" for
+    ///     the environment's `PG*` variables. Its schema is there and up to date: `jobworker migrate`.
+    ///   - listen: The same for LISTEN, where `database` is a transaction pooler: a direct connection.
+    ///   - processors: The job types to serve.
+    ///   - configuration: Queues, limits and intervals.
+    ///   - logger: Each attempt's begin and end is a line, with the job in its metadata.
+    /// - Throws: `DuplicateJobType`.
+    public convenience init(
+        database: String, listen: String? = nil, processors: [any JobProcessor],
+        configuration: WorkerConfiguration = WorkerConfiguration(), logger: Logger = Logger(label: "jobworker")
+    ) throws {
+        var registry = ProcessorRegistry()
+        for processor in processors { try registry.register(processor) }
+        func settings(_ address: String, _ purpose: String) -> ConnectionSettings {
+            ConnectionSettings(connectionString: address, applicationName: "jobworker \(purpose)")
+        }
+        self.init(
+            configuration: configuration, pool: ConnectionPool(settings(database, "work"), limit: 2),
+            listen: settings(listen ?? database, "listen"), processors: registry, logger: logger, webhooks: nil)
+    }
+
     public var configuration: WorkerConfiguration { settings.value }
+    /// Attempts of this process, those whose outcome is being stored among them.
     public var runningCount: Int { running.count }
 
     /// Takes over what may change while jobs run: queues, limits, intervals and retry delays.
@@ -258,7 +282,7 @@ public final class JobWorker: Service, WorkerControl {
 
     // MARK: Polling on demand
 
-    public func pollNow(waitingAtMost limit: Duration) async -> PollReport {
+    package func pollNow(waitingAtMost limit: Duration) async -> PollReport {
         var report = PollReport()
         switch state.snapshot.phase {
         case .connecting: report.refusal = "the worker is not connected to the database yet"
@@ -284,6 +308,8 @@ public final class JobWorker: Service, WorkerControl {
         return report
     }
 }
+
+extension JobWorker: WorkerControl {}
 
 extension JobWorker {
     /// The notifications sent by the triggers of `public.jobs` to all workers.

@@ -1,3 +1,5 @@
+import Glibc
+
 /// What one worker process serves, and its limits.
 public struct WorkerConfiguration: Sendable {
     /// A queue to serve; `*` stands for every queue not named otherwise.
@@ -15,13 +17,13 @@ public struct WorkerConfiguration: Sendable {
     /// Unique per process, at most 100 characters; stands in `jobs.worker_id`.
     public var workerID: String
     /// Stable name of this worker on its host: its successor takes its jobs back at once.
-    public var instance = "default"
-    public var host = ""
-    public var machineID = ""
+    package var instance = "default"
+    package var host = ""
+    package var machineID = ""
     /// Whether this process holds the lock of its instance, so that any predecessor is dead for sure.
-    public var holdsInstanceLock = false
-    public var version = ""
-    public var pid = 0
+    package var holdsInstanceLock = false
+    package var version = ""
+    package var pid = 0
     public var queues = [Queue(name: "default")]
     public var maxConcurrent = 5
     /// Longest pause between two looks at the queue.
@@ -37,22 +39,37 @@ public struct WorkerConfiguration: Sendable {
     public var cancellationGrace = Duration.seconds(10)
     public var retry = RetryPolicy()
     /// Whether webhooks may go to private and loopback addresses.
-    public var webhooksReachPrivate = false
+    package var webhooksReachPrivate = false
     /// So many failures of a webhook's endpoint one after the other disable it.
-    public var webhookFailuresMax = 100
+    package var webhookFailuresMax = 100
     /// For so long the deliveries of webhooks are kept once they are settled.
-    public var webhookKeep = Duration.seconds(30 * 86_400)
+    package var webhookKeep = Duration.seconds(30 * 86_400)
     /// Lowest level of the rows the worker itself writes to `job_logs`; `nil` for none.
     public var lifecycleLogs: JobLogLevel? = .info
 
     /// For how many days finished jobs are kept, by status; 0, and a status that is missing, keep them for good.
-    public var retentionDays: [String: Int] = [:]
+    package var retentionDays: [String: Int] = [:]
     /// Whether what is kept no longer in `jobs` stays in `jobs_archive`.
-    public var archives = false
+    package var archives = false
     /// From the start to the first look at what is old.
-    public var retentionDelay = Duration.seconds(Double.random(in: 30...90))
+    package var retentionDelay = Duration.seconds(Double.random(in: 30...90))
 
-    public init(workerID: String) {
+    package init(workerID: String) {
         self.workerID = workerID
+    }
+
+    /// - Parameter workerID: `nil` for one made of host, process and chance.
+    public init(workerID: String? = nil) {
+        let host = WorkerConfiguration.hostName()
+        let pid = Int(getpid())
+        self.workerID = workerID ?? "\(host.prefix(70))-\(pid)-\(String(UInt32.random(in: .min ... .max), radix: 16))"
+        self.host = host
+        self.pid = pid
+    }
+
+    private static func hostName() -> String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -1,5 +1,5 @@
 /// What the control plane asks of a worker in the same process.
-public protocol WorkerControl: Sendable {
+package protocol WorkerControl: Sendable {
     /// What it does now.
     var state: WorkerState { get }
     var configuration: WorkerConfiguration { get }
@@ -13,18 +13,18 @@ public protocol WorkerControl: Sendable {
 }
 
 /// What came of a look at the queue that somebody asked for.
-public struct PollReport: Sendable, Hashable {
+package struct PollReport: Sendable, Hashable {
     /// Claimed since the look before, by this one included.
-    public var claimed = 0
-    public var completed = 0
-    public var retried = 0
-    public var failed = 0
+    package var claimed = 0
+    package var completed = 0
+    package var retried = 0
+    package var failed = 0
     /// Still running when the report was made.
-    public var running = 0
+    package var running = 0
     /// Every slot was taken, so nothing could be claimed.
-    public var isSaturated = false
+    package var isSaturated = false
     /// Why nothing could be looked at: the database is away, or the worker is stopping.
-    public var refusal: String?
+    package var refusal: String?
 
-    public init() {}
+    package init() {}
 }

@@ -1,11 +1,11 @@
-public import Postgres
+package import Postgres
 import Synchronization
 
 /// What the worker does now, for health answers, STATUS and the watchdog. Written by its loops,
 /// read by anyone.
-public final class WorkerState: Sendable {
+package final class WorkerState: Sendable {
     /// How far the worker has come.
-    public enum Phase: Sendable, Hashable {
+    package enum Phase: Sendable, Hashable {
         /// No connection yet, or one whose schema wasn't looked at.
         case connecting
         /// Connected, but `jobworker migrate` is missing.
@@ -16,49 +16,49 @@ public final class WorkerState: Sendable {
     }
 
     /// A loop that must keep turning.
-    public enum Loop: String, Sendable, Hashable, CaseIterable {
+    package enum Loop: String, Sendable, Hashable, CaseIterable {
         case poller, heartbeat, completer
     }
 
-    public struct Counts: Sendable, Hashable {
-        public var claimed = 0
-        public var completed = 0
-        public var retried = 0
-        public var failed = 0
-        public var snoozed = 0
-        public var cancelled = 0
-        public var released = 0
-        public var fenced = 0
-        public var reaped = 0
+    package struct Counts: Sendable, Hashable {
+        package var claimed = 0
+        package var completed = 0
+        package var retried = 0
+        package var failed = 0
+        package var snoozed = 0
+        package var cancelled = 0
+        package var released = 0
+        package var fenced = 0
+        package var reaped = 0
 
-        public init() {}
+        package init() {}
     }
 
-    public struct Snapshot: Sendable {
-        public var phase = Phase.connecting
+    package struct Snapshot: Sendable {
+        package var phase = Phase.connecting
         /// By the database's clock.
-        public var lastPollAt: Timestamp?
-        public var isConnected = false
-        public var isListening = false
+        package var lastPollAt: Timestamp?
+        package var isConnected = false
+        package var isListening = false
         /// Round trip of the latest poll.
-        public var databaseLatency: Duration?
+        package var databaseLatency: Duration?
         /// Since when the database can't be reached, by this process's clock; `nil` while it can.
-        public var disconnectedSince: ContinuousClock.Instant?
+        package var disconnectedSince: ContinuousClock.Instant?
         /// The latest error of the database, as a sentence.
-        public var databaseError: String?
+        package var databaseError: String?
         /// Since when no poll or heartbeat has failed; `nil` before the first success.
-        public var undisturbedSince: ContinuousClock.Instant?
+        package var undisturbedSince: ContinuousClock.Instant?
         /// How long the server had been up at the latest poll, by its own clock.
-        public var serverAge: Duration?
+        package var serverAge: Duration?
         /// Whether a poll or a heartbeat has failed since the start, after an earlier one had succeeded.
-        public var hasLostDatabase = false
+        package var hasLostDatabase = false
         /// The latest poll, by this process's clock.
-        public var lastPollInstant: ContinuousClock.Instant?
+        package var lastPollInstant: ContinuousClock.Instant?
         /// Longest time for an attempt, where its job says nothing else.
-        public var jobTimeout = Duration.seconds(900)
+        package var jobTimeout = Duration.seconds(900)
         /// Types that are not served although configured, and why.
-        public var unservedTypes: [String: String] = [:]
-        public var counts = Counts()
+        package var unservedTypes: [String: String] = [:]
+        package var counts = Counts()
     }
 
     private struct State {
@@ -73,14 +73,14 @@ public final class WorkerState: Sendable {
     private let changes: AsyncStream<Void>
     private let changed: AsyncStream<Void>.Continuation
 
-    public init() {
+    package init() {
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    public var snapshot: Snapshot { state.withLock { $0.snapshot } }
+    package var snapshot: Snapshot { state.withLock { $0.snapshot } }
 
     /// An element after each change of phase or connection; for one reader.
-    public var transitions: AsyncStream<Void> { changes }
+    package var transitions: AsyncStream<Void> { changes }
 
     func update(_ change: (inout Snapshot) -> Void) {
         let isTransition = state.withLock { state in
@@ -106,7 +106,7 @@ public final class WorkerState: Sendable {
     }
 
     /// Loops that broke their promise: they hang.
-    public func stuckLoops(now: ContinuousClock.Instant = .now) -> [Loop] {
+    package func stuckLoops(now: ContinuousClock.Instant = .now) -> [Loop] {
         state.withLock { state in state.turns.filter { $0.value < now }.map(\.key) }
             .sorted { $0.rawValue < $1.rawValue }
     }

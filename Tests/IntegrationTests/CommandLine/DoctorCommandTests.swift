@@ -220,9 +220,8 @@ import Testing
         while !found.contains(where: { $0.message.contains("dead versions") }), .now < deadline {
             found = try await findings("vacuum")
         }
-        // The check of the border writes a row and takes it back.
-        let dead = try #require(
-            found.first { $0.message.hasPrefix("public.job_logs holds 6000") }, "\(found)")
+        // One or two more are of what the examination itself tried, and took back.
+        let dead = try #require(found.first { $0.message.hasPrefix("public.job_logs holds 6000") }, "\(found)")
         #expect(dead.advice.contains("VACUUM (ANALYZE) public.job_logs;"))
         // The server of the tests has it off.
         #expect(found.contains { $0.message.hasPrefix("autovacuum is off for") })

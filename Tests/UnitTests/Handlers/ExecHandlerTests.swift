@@ -158,4 +158,18 @@ import Testing
         let failure = await HandlerRun().failure("while :; do :; done", "limits: {cpu_seconds: 1}")
         #expect(failure?.message.contains("signal") == true)
     }
+
+    @Test(.enabled("only root can give a program another user") { geteuid() == 0 })
+    func `a program runs as its user, in that one's groups alone`() async throws {
+        let run = HandlerRun()
+        let text = try await run.run(
+            "cat /etc/shadow 2>/dev/null && exit 65; echo \"[$(id -u), $(id -g), \\\"$(id -G)\\\", \\\"$USER\\\", \\\"$HOME\\\"]\"",
+            "user: nobody\ndirectory: /")
+        let entry = try #require(getpwnam("nobody")).pointee
+        #expect(
+            text
+                == "[\(entry.pw_uid), \(entry.pw_gid), \"\(entry.pw_gid)\", \"nobody\", \"\(String(cString: entry.pw_dir))\"]"
+        )
+        #expect(await run.failure("true", "user: nobody-of-this-name")?.message.contains("not known") == true)
+    }
 }

@@ -42,12 +42,13 @@ struct HandlersRun: AsyncParsableCommand {
         guard JSONCheck.accepts(payload) else { throw Complaint(.usage, "the payload is not JSON that a job can have") }
         let client = Client()
         let service = HandlerService(
-            client: client, tokens: nil, version: Program.version,
+            client: client, tokens: nil, version: WorkerProgram.current.version,
             credentials: sources.environment["CREDENTIALS_DIRECTORY"])
         let folder = configuration[Catalog.handlers]
-        let change = await service.load(folder, taken: [])
+        let own = try WorkerProgram.current.processors()
+        let change = await service.load(folder, taken: Set(own.flatMap(\.jobTypes)))
         for problem in change.problems { common.printer.remark("jobworker: \(problem)") }
-        guard let processor = service.processors.first(where: { $0.jobTypes.contains(type) }) else {
+        guard let processor = (own + service.processors).first(where: { $0.jobTypes.contains(type) }) else {
             throw Complaint(.notFound, "no file in \(folder) has a handler for '\(type)'")
         }
         ProcessThread.shared.adoptStrays()

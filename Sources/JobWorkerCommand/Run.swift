@@ -31,8 +31,8 @@ struct Run: AsyncParsableCommand {
             format: LogFormat(rawValue: configuration[Catalog.logFormat].rawValue) ?? .auto,
             level: Logger.Level(rawValue: configuration[Catalog.logLevel].rawValue) ?? .info, limiter: limiter)
         let daemon = Daemon(
-            sources: sources, configuration: configuration, version: Program.version, logLevel: level,
-            logLimiter: limiter)
+            sources: sources, configuration: configuration, version: WorkerProgram.current.version, logLevel: level,
+            logLimiter: limiter, processors: try WorkerProgram.current.processors())
         do {
             try await daemon.run(migratingFirst: migrate)
         } catch let failure as Daemon.Failure {
