@@ -112,6 +112,7 @@ let package = Package(
                 .embedInCode("0024_queue_rules.sql"),
                 .embedInCode("0025_short_conditions.sql"),
                 .embedInCode("0026_sessions.sql"),
+                .embedInCode("0028_alerts.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
@@ -236,7 +237,10 @@ let package = Package(
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "chaos",
-            dependencies: ["JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", arguments, logging],
+            dependencies: [
+                "JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", "Webhooks", "Enrichment", "Support",
+                arguments, logging,
+            ],
             path: "Tests/ChaosTests",
             swiftSettings: swiftSettings),
         .testTarget(

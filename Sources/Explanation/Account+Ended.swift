@@ -49,6 +49,9 @@ extension Account {
             text += " by \(person(change.actor)) at \(moment(change.at))."
             details = [.init("by", change.actor), .init("at", change.at)]
             if let given = change.reason { text += " The reason given: \(quoted(given))" }
+        } else if facts.isSetAsideByQueue {
+            text += " as soon as it had failed, as its queue '\(quoted(facts.queue))' has it."
+            details = [.init("queue", facts.queue)]
         } else {
             text += "."
         }

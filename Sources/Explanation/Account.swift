@@ -19,7 +19,14 @@ struct Account {
 
     init(_ facts: JobFacts) { self.facts = facts }
 
+    /// What decides, and where it comes from.
     var parts: Parts {
+        let own = ownParts
+        guard let replay else { return own }
+        return Parts(state: own.state, summary: own.summary, reasons: own.reasons + [replay], next: own.next)
+    }
+
+    private var ownParts: Parts {
         guard facts.workspaceID != nil else {
             return unserved(.noWorkspace, "It belongs to no workspace.", "Give it its workspace_id.")
         }
@@ -91,6 +98,16 @@ struct Account {
         ]
         if let message = facts.errorMessage { details.append(.init("error", quoted(message))) }
         return details
+    }
+
+    /// That it was made from an earlier one, whose course says nothing about its own.
+    private var replay: Reason? {
+        guard let origin = facts.replayOf else { return nil }
+        let state = origin.status.map { "which is \(quoted($0))" } ?? "which is gone"
+        return Reason(
+            code: .replay, text: "It is a replay of job \(origin.id.text), \(state).",
+            details: [.init("replay_of", origin.id.text)]
+                + (origin.status.map { [Detail("replay_of_status", quoted($0))] } ?? []))
     }
 
     /// A retry by hand that explains why attempts begin anew.

@@ -67,6 +67,8 @@ package struct Explanation: Sendable, Equatable {
         case setAside = "set_aside"
         case cancelled, completed
         case retriedByHand = "retried_by_hand"
+        // Where it comes from.
+        case replay
         // Never taken.
         case noWorkspace = "no_workspace"
         case noStatus = "no_status"

@@ -47,7 +47,7 @@ package struct FactReader: Sendable {
         return facts
     }
 
-    /// Relies on `jobs_pkey`.
+    /// Relies on `jobs_pkey` and `job_logs_job`.
     private func job(_ id: UUID, _ connection: isolated Connection) throws -> JobFacts? {
         let rows = try connection.execute(
             """
@@ -57,7 +57,12 @@ package struct FactReader: Sendable {
                    next_retry_at, greatest(created_at, scheduled_for, next_retry_at) AS due_at, started_at,
                    completed_at, failed_at, worker_id, worker_heartbeat_at, timeout_seconds,
                    lease_token IS NOT NULL AS has_lease, lease_open, snoozed_since, worker_deaths,
-                   left(error_message, 1000) AS error_message, inserted_by, clock_timestamp() AS as_of
+                   left(error_message, 1000) AS error_message, inserted_by, replay_of,
+                   (SELECT origin.status FROM public.jobs AS origin WHERE origin.id = jobs.replay_of) AS origin_status,
+                   status = 'dead_letter' AND EXISTS (
+                       SELECT FROM public.job_logs WHERE job_id = jobs.id
+                         AND message = 'Set aside as a dead letter, as its queue has it') AS is_set_aside_by_queue,
+                   clock_timestamp() AS as_of
             FROM public.jobs WHERE id = \(id)
             """)
         guard let row = rows.first else { return nil }
@@ -83,6 +88,10 @@ package struct FactReader: Sendable {
         facts.workerDeaths = try row.decode("worker_deaths")
         facts.errorMessage = try row.decodeIfPresent("error_message")
         facts.insertedBy = try row.decodeIfPresent("inserted_by")
+        facts.replayOf = try row.decodeIfPresent("replay_of", as: UUID.self).map {
+            JobFacts.Origin(id: $0, status: try row.decodeIfPresent("origin_status"))
+        }
+        facts.isSetAsideByQueue = try row.decodeIfPresent("is_set_aside_by_queue") ?? false
         facts.staleAfter = staleAfter
         facts.usualTimeout = usualTimeout
         return facts

@@ -44,6 +44,10 @@ package struct JobFacts: Sendable, Equatable {
     package var snoozedSince: Timestamp?
     package var workerDeaths = 0
     package var errorMessage: String?
+    /// The job that it is a replay of.
+    package var replayOf: Origin?
+    /// It was set aside at once when it had failed, as its queue has it.
+    package var isSetAsideByQueue = false
     /// The role that added it.
     package var insertedBy: String?
 
@@ -66,6 +70,13 @@ package struct JobFacts: Sendable, Equatable {
     package var staleAfter: Duration = .seconds(120)
     /// The time limit of jobs without one of their own.
     package var usualTimeout: Duration = .seconds(900)
+
+    /// A job that this one was made from.
+    package struct Origin: Sendable, Equatable {
+        package var id: UUID
+        /// `nil` where it is gone, or has none.
+        package var status: String?
+    }
 
     /// A queue that was paused.
     package struct Pause: Sendable, Equatable {

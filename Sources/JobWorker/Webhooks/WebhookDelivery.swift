@@ -6,7 +6,8 @@ public struct WebhookDelivery: Sendable {
     /// The same at every try, so that a receiver can drop repeats.
     public let id: UUID
     public let endpointID: UUID
-    public let workspaceID: UUID
+    /// `nil` for an endpoint of operators.
+    public let workspaceID: UUID?
     public let url: String
     /// As it is stored.
     public let sealedSecret: String

@@ -49,6 +49,8 @@ public struct WorkerConfiguration: Sendable {
     public var retentionDays: [String: Int] = [:]
     /// Whether what is kept no longer in `jobs` stays in `jobs_archive`.
     public var archives = false
+    /// What administrators are alerted to.
+    public var alerts = AlertRules()
     /// From the start to the first look at what is old.
     public var retentionDelay = Duration.seconds(Double.random(in: 30...90))
 

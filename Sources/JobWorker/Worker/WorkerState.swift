@@ -59,6 +59,8 @@ public final class WorkerState: Sendable {
         /// Types that are not served although configured, and why.
         public var unservedTypes: [String: String] = [:]
         public var counts = Counts()
+        /// The rules by which alerts are open, as of the latest poll.
+        public var openAlerts: [String] = []
     }
 
     private struct State {

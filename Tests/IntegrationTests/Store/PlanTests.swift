@@ -165,6 +165,8 @@ import Testing
                                  WHEN n % 9000 = 2 THEN 'blocked' ELSE 'completed' END AS status
                   FROM generate_series(1, 60000) AS n) AS history;
             ALTER TABLE public.jobs ENABLE TRIGGER USER;
+            -- Those of turns rest where nobody takes any.
+            SELECT jobworker.arrange_turns();
             """)
         try await database.run("VACUUM ANALYZE public.jobs")
     }

@@ -16,6 +16,8 @@ struct ExplanationTests {
     private static let now = Timestamp(text: "2026-03-02T08:15:00Z") ?? .distantPast
     private static let id = UUID(uuidString: "11111111-2222-4333-8444-555555555555") ?? UUID()
 
+    private static let origin = UUID(uuidString: "99999999-2222-4333-8444-555555555555") ?? UUID()
+
     private static func at(_ seconds: Int) -> Timestamp { now.advanced(by: .seconds(seconds)) }
 
     /// A due job that a worker with a free slot serves, unless changed.
@@ -288,7 +290,13 @@ struct ExplanationTests {
                     action: "job.set_aside", actor: "operator:alice", at: at(-30), reason: "look at it on Monday")
             }
         ),
-        ("set aside by the queue's rule", failed(.deadLetter) { _ in }),
+        ("set aside by the queue's rule", failed(.deadLetter) { $0.isSetAsideByQueue = true }),
+        ("set aside, nobody knows by whom", failed(.deadLetter) { _ in }),
+        (
+            "a replay that failed as well",
+            failed(.failed) { $0.replayOf = JobFacts.Origin(id: Self.origin, status: "dead_letter") }
+        ),
+        ("a replay of what is gone", facts { $0.replayOf = JobFacts.Origin(id: Self.origin) }),
         ("no workspace", facts { $0.workspaceID = nil }),
         ("no status", facts(nil)),
         ("unknown status", facts { $0.status = "running\u{1B}[2J" }),
