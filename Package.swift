@@ -238,7 +238,8 @@ let package = Package(
         .executableTarget(
             name: "chaos",
             dependencies: [
-                "JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", "Webhooks", "Enrichment", "Support",
+                "JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", "Webhooks", "Enrichment",
+                "Support",
                 arguments, logging,
             ],
             path: "Tests/ChaosTests",

@@ -1,6 +1,6 @@
 -- 0028: alerts to administrators: what is wrong with the whole, one row for each situation over all workers; and webhooks
 --       of operators, which belong to no workspace and are told of alerts. And what waits for several jobs shows how many
---       of them have ended.
+--       of them have ended, and stands in the audit when a member adds it.
 -- Locks:   jobs, webhook_endpoints and webhook_deliveries against everything, dead_letter_queue against writes, for a moment.
 -- Rollout: before the workers of this version. Earlier ones raise no alerts; while they run, a queue that they alone
 --          serve can be taken for one in which nothing is completed.
@@ -60,8 +60,11 @@ BEGIN
 END
 $$;
 
--- For the rule about dead letters: what was set aside lately and not settled.
-CREATE INDEX IF NOT EXISTS dead_letter_queue_unsettled ON public.dead_letter_queue (created_at)
+-- For the rule about dead letters: what was set aside lately and not settled. Nobody knows when earlier rows came: a job may
+-- be set aside long after it failed.
+ALTER TABLE public.dead_letter_queue ADD COLUMN IF NOT EXISTS added_at timestamptz;
+ALTER TABLE public.dead_letter_queue ALTER COLUMN added_at SET DEFAULT clock_timestamp();
+CREATE INDEX IF NOT EXISTS dead_letter_queue_unsettled ON public.dead_letter_queue (added_at)
     WHERE status IN ('pending', 'investigating');
 
 -- Webhooks of operators have no workspace. Members don't see them: their policies compare the workspace.
@@ -168,3 +171,34 @@ REVOKE ALL ON FUNCTION jobworker.show_waiting() FROM PUBLIC;
 CREATE TRIGGER jobs_show_waiting BEFORE UPDATE OF blockers ON public.jobs
     FOR EACH ROW WHEN (OLD.status = 'blocked' AND NEW.blockers <> OLD.blockers)
     EXECUTE FUNCTION jobworker.show_waiting();
+
+-- As in 0020. Members who add jobs that wait stand in the audit as well: to the trigger this function's owner adds them.
+CREATE OR REPLACE FUNCTION jobworker.add_jobs(workspace uuid, jobs jsonb)
+RETURNS TABLE (place int, step text, id uuid, status text)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    -- Where the trigger writes nothing.
+    is_told constant boolean := NOT jobworker.is_trusted() AND pg_has_role('jobworker', 'MEMBER')
+        AND coalesce(current_setting('jobworker.actor', true), '') = '';
+    added uuid[];
+BEGIN
+    PERFORM jobworker.require_member(workspace);
+    FOR place, step, id, status IN
+        SELECT * FROM jobworker.insert_jobs(
+            workspace, jobs, NULL, (SELECT u.id FROM auth.users AS u WHERE u.id = jobworker.user_id()))
+    LOOP
+        added := added || id;
+        RETURN NEXT;
+    END LOOP;
+    IF is_told AND cardinality(added) <= 100 THEN
+        PERFORM jobworker.audit('job.add', j.job_type, j.workspace_id, j.id, NULL, jsonb_strip_nulls(jsonb_build_object(
+            'job_type', j.job_type, 'job_queue', j.job_queue, 'status', j.status, 'priority', j.priority,
+            'scheduled_for', j.scheduled_for, 'max_attempts', j.max_attempts, 'timeout_seconds', j.timeout_seconds,
+            'unique_key', j.unique_key)))
+        FROM public.jobs AS j WHERE j.id = ANY (added);
+    ELSIF is_told THEN
+        PERFORM jobworker.audit('job.add', NULL, workspace, NULL, NULL, jsonb_build_object('jobs', cardinality(added)));
+    END IF;
+END
+$$;

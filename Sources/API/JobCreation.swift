@@ -65,7 +65,8 @@ struct JobCreation: Sendable {
                     "on_dependency_failure",
                     Schema(
                         .choice(["cancel", "run"]),
-                        note: "What becomes of it if one of those doesn't complete; cancel unless given.").orNull),
+                        note: "What becomes of it if one of those doesn't complete; cancel unless given."
+                    ).orNull),
             ], isOpen: false))
 
     private static let added = Schema(
@@ -159,7 +160,8 @@ struct JobCreation: Sendable {
             type: draft.type, payload: draft.payload, after: draft.after.map(\.text),
             onDependencyFailure: draft.onDependencyFailure, queue: draft.queue,
             priority: Priority(draft.priority) ?? .normal, scheduledFor: draft.scheduledFor,
-            maxAttempts: draft.maxAttempts, timeout: draft.timeoutSeconds.map { .seconds($0) }, uniqueKey: draft.uniqueKey)
+            maxAttempts: draft.maxAttempts, timeout: draft.timeoutSeconds.map { .seconds($0) },
+            uniqueKey: draft.uniqueKey)
         let added = try connection.execute(
             """
             /* jobworker:api.jobs.add_waiting */

@@ -245,7 +245,8 @@ struct WorkflowRoutes: Sendable {
         let name = document["name"]?.string
         return try await database.change(request, of: "workflows.split") { connection in
             let rows = try connection.execute(
-                "/* jobworker:api.workflows.split */ SELECT jobworker.add_workflow(\(workspace), \(jobs), \(name)) AS id")
+                "/* jobworker:api.workflows.split */ SELECT jobworker.add_workflow(\(workspace), \(jobs), \(name)) AS id"
+            )
             guard let row = rows.first else { throw APIError.missing }
             return Reply(try Self.text(try row.decode("id"), connection), status: .created)
         }

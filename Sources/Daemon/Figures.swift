@@ -45,7 +45,10 @@ actor Figures {
     }
 
     private func forgetDatabase() {
-        for metric in [MetricCatalog.queueDepth, MetricCatalog.oldestDue, MetricCatalog.unserved, MetricCatalog.openAlerts, MetricCatalog.heldByLimits] {
+        for metric in [
+            MetricCatalog.queueDepth, MetricCatalog.oldestDue, MetricCatalog.unserved, MetricCatalog.openAlerts,
+            MetricCatalog.heldByLimits,
+        ] {
             registry.replaceGauge(metric.name, [])
         }
     }

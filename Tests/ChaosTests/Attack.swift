@@ -26,7 +26,10 @@ struct Attack: AsyncParsableCommand {
     @Option(help: "A folder for the workers' logs and ledgers, kept at the end.")
     var keep: String?
 
-    @Flag(help: "Then break each invariant about schedules, workflows, limits, webhooks and alerts in what was written down, and see whether it is noticed.")
+    @Flag(
+        help:
+            "Then break each invariant about schedules, workflows, limits, webhooks and alerts in what was written down, and see whether it is noticed."
+    )
     var prove = false
 
     func run() async throws {

@@ -83,7 +83,8 @@ public enum MetricCatalog {
     /// All of them, in the order in which they are shown.
     public static let all: [Metric] = [
         jobs, duration, wait, running, maxConcurrent, queueDepth, oldestDue, polls, reaped, scheduleTicks,
-        webhookDeliveries, alerts, openAlerts, heldByLimits, unserved, databaseErrors, databaseConnected, apolloRequests, suppressedLines, statsdDropped,
+        webhookDeliveries, alerts, openAlerts, heldByLimits, unserved, databaseErrors, databaseConnected,
+        apolloRequests, suppressedLines, statsdDropped,
         buildInfo,
     ]
 }

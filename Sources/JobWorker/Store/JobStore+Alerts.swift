@@ -145,9 +145,9 @@ extension JobStore {
                    count, \(rules.deadLetters)::bigint, count >= \(rules.deadLetters)
             FROM (SELECT job_type, count(*) AS count
                   FROM (SELECT job_type FROM public.dead_letter_queue, turn
-                        WHERE status IN ('pending', 'investigating') AND created_at > turn.now - interval '1 hour'
+                        WHERE status IN ('pending', 'investigating') AND added_at > turn.now - interval '1 hour'
                           AND \(rules.deadLetters > 0)
-                        ORDER BY created_at DESC LIMIT 10000) AS lately
+                        ORDER BY added_at DESC LIMIT 10000) AS lately
                   GROUP BY job_type ORDER BY job_type LIMIT 100) AS letters
             UNION ALL
             -- It stays open until a fifth is gone, or it would come and go.

@@ -5,7 +5,8 @@ import JobWorker
 
 struct WorkflowSplit: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "split", abstract: "Splits a long list into jobs, with one after them that shows how far they are.",
+        commandName: "split",
+        abstract: "Splits a long list into jobs, with one after them that shows how far they are.",
         discussion: """
             The list holds a JSON value a line. Each chunk's payload is that of --payload with items, chunk and chunks; \
             the last job's has results, an object with the result of each chunk. Prints the workflow's id, or with \

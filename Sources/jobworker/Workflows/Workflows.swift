@@ -12,6 +12,7 @@ struct Workflows: AsyncParsableCommand {
               jobworker workflow retry $ID
             """,
         subcommands: [
-            WorkflowRun.self, WorkflowSplit.self, WorkflowShow.self, WorkflowList.self, WorkflowCancel.self, WorkflowRetry.self,
+            WorkflowRun.self, WorkflowSplit.self, WorkflowShow.self, WorkflowList.self, WorkflowCancel.self,
+            WorkflowRetry.self,
         ])
 }

@@ -50,7 +50,9 @@ struct Report: Sendable {
             struct Undone: Error { let count: Int }
             do {
                 try await database.admin.transaction { connection in
-                    for sql in ["SET LOCAL session_replication_role = replica"] + spoil.split(separator: ";").map(String.init) {
+                    for sql in ["SET LOCAL session_replication_role = replica"]
+                        + spoil.split(separator: ";").map(String.init)
+                    {
                         try connection.execute(Statement(stringLiteral: sql))
                     }
                     let rows = try connection.execute(

@@ -45,7 +45,8 @@ struct Arrangements: Sendable {
         let behaviour = try JSONText(encoding: Behaviour(milliseconds: 50))
         // The second makes up for every tick that it missed; the third has one job at a time.
         for (name, seconds, overlap, catchUp, milliseconds) in [
-            ("each second", 1, "allow", "one", 20), ("all ticks", 2, "allow", "all", 20), ("one by one", 1, "skip", "one", 1500),
+            ("each second", 1, "allow", "one", 20), ("all ticks", 2, "allow", "all", 20),
+            ("one by one", 1, "skip", "one", 1500),
         ] {
             let payload = milliseconds == 20 ? behaviour : try JSONText(encoding: Behaviour(milliseconds: milliseconds))
             try await database.admin.query(
@@ -90,7 +91,9 @@ struct Arrangements: Sendable {
     private func diamond(_ random: inout SeededGenerator) throws -> [LinkedJob] {
         func arm(_ name: String, _ random: inout SeededGenerator) throws -> LinkedJob {
             var behaviour = Behaviour(milliseconds: Int.random(in: 5...150, using: &random))
-            let type = random.pick([(weight: 5, value: "short"), (weight: 2, value: "flaky"), (weight: 2, value: "doomed")])
+            let type = random.pick([
+                (weight: 5, value: "short"), (weight: 2, value: "flaky"), (weight: 2, value: "doomed"),
+            ])
             if type == "flaky" { behaviour.failures = 1 }
             behaviour.isDoomed = type == "doomed"
             return LinkedJob(

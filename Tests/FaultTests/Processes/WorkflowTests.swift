@@ -9,7 +9,8 @@ extension ProcessFaults {
     @Suite(.database()) struct WorkflowTests {
         let database = TestDatabase.current
 
-        @Test func `parents that end at the same moment in different processes let their child go once, with both results`()
+        @Test
+        func `parents that end at the same moment in different processes let their child go once, with both results`()
             async throws
         {
             try await database.makeLedger()
@@ -24,7 +25,8 @@ extension ProcessFaults {
             for number in 0..<30 {
                 let arms = ["a", "b", "c", "d"].map { LinkedJob(name: $0, type: "ledger", payload: brief) }
                 let join = LinkedJob(
-                    name: "join", type: "echo", payload: JSONText(#"{"all":{"$result":"*"}}"#), after: arms.compactMap(\.name))
+                    name: "join", type: "echo", payload: JSONText(#"{"all":{"$result":"*"}}"#),
+                    after: arms.compactMap(\.name))
                 _ = try await database.store().addWorkflow(
                     LinkedJob.list(arms + [join]), named: "w\(number)", in: TestDatabase.workspace, by: nil)
             }

@@ -25,7 +25,9 @@ import Testing
     /// What they leave is for `LimitRoutesTests`.
     private static let ofLimits: Set<String> = ["queues set", "limits set", "limits remove"]
     /// What they leave is for `WorkflowTests`.
-    private static let ofWorkflows: Set<String> = ["workflow run", "workflow split", "workflow cancel", "workflow retry"]
+    private static let ofWorkflows: Set<String> = [
+        "workflow run", "workflow split", "workflow cancel", "workflow retry",
+    ]
     /// What runs the program or prepares a database, before anybody could be named.
     private static let setUp: Set<String> = ["run", "dev", "migrate"]
 

@@ -21,7 +21,10 @@ import Webhooks
     /// As if somebody had been looking for a day.
     private func watchForLong() async throws {
         try await database.run(
-            "UPDATE jobworker.alert_looks SET watching_since = clock_timestamp() - interval '1 day'")
+            """
+            UPDATE jobworker.alert_looks
+            SET watching_since = clock_timestamp() - interval '1 day', looked_at = clock_timestamp() - interval '1 second'
+            """)
     }
 
     @Test func `a dead letter raises an alert for its type, which ends when all are settled or an hour has passed`()
@@ -41,7 +44,7 @@ import Webhooks
         try await database.query("SELECT jobworker.retry_job(\(first))")
         #expect(try await look() == [])
         try await database.run(
-            "UPDATE public.dead_letter_queue SET created_at = created_at - interval '61 minutes'")
+            "UPDATE public.dead_letter_queue SET added_at = added_at - interval '61 minutes'")
         #expect(try await look(worker: "b") == ["resolved dead_letter mail"])
         #expect(try await database.store().alerts(withEnded: false, limit: 10) == [])
         let ended = try #require(try await database.store().alerts(withEnded: true, limit: 10).first)
@@ -50,7 +53,9 @@ import Webhooks
 
     @Test func `a queue with so many due jobs raises an alert that stays until a fifth is gone`() async throws {
         let rules = AlertRules(queueDepth: 10)
-        for priority in [-10, 0, 10] { for _ in 0..<3 { try await database.insertJob(queue: "deep", priority: priority) } }
+        for priority in [-10, 0, 10] {
+            for _ in 0..<3 { try await database.insertJob(queue: "deep", priority: priority) }
+        }
         // Neither of these is due in this queue.
         try await database.insertJob(queue: "deep", scheduledIn: .seconds(600))
         try await database.insertJob(queue: "other")

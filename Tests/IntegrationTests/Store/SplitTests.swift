@@ -14,7 +14,8 @@ import Testing
         ).first?.decodeIfPresent("progress", as: JSONText.self)?.decode(JSONValue.self)
     }
 
-    @Test func `the job after the chunks shows the share of them that has ended, whatever their end was`() async throws {
+    @Test func `the job after the chunks shows the share of them that has ended, whatever their end was`() async throws
+    {
         let jobs = try LinkedJob.chunks(
             of: (1...8).map { JSONText("\($0)") }, size: 2, type: "sum", finally: "total", onDependencyFailure: .run)
         _ = try await database.store().addWorkflow(
@@ -35,7 +36,8 @@ import Testing
 
     @Test func `a job that waits for one other shows nothing`() async throws {
         _ = try await database.store().addWorkflow(
-            LinkedJob.list([LinkedJob(name: "a", type: "x"), LinkedJob(name: "b", type: "x", after: ["a"])]), named: nil,
+            LinkedJob.list([LinkedJob(name: "a", type: "x"), LinkedJob(name: "b", type: "x", after: ["a"])]),
+            named: nil,
             in: TestDatabase.workspace, by: nil)
         try await database.run("UPDATE public.jobs SET status = 'completed' WHERE workflow_step = 'a'")
         #expect(try await progress(of: "b") == .object([:]))
@@ -90,14 +92,17 @@ import Testing
             let added = try await api.send(
                 "POST", "/api/workflows/split", as: .user(tenants.member), body: body(tenants.mine))
             #expect(added.status == 201, "\(added.text)")
-            #expect(added.json["jobs"]?.array?.compactMap { $0["name"]?.string }.sorted() == ["all", "chunk-1", "chunk-2"])
+            #expect(
+                added.json["jobs"]?.array?.compactMap { $0["name"]?.string }.sorted() == ["all", "chunk-1", "chunk-2"])
             #expect(
                 try await api.send(
-                    "POST", "/api/workflows/split", as: .user(tenants.member), body: body(tenants.theirs)).status == 404)
+                    "POST", "/api/workflows/split", as: .user(tenants.member), body: body(tenants.theirs)
+                ).status == 404)
             #expect(
                 try await api.send(
                     "POST", "/api/workflows/split", as: .operator,
-                    body: body(tenants.mine, #","payload":{"items":1}"#)).status == 422)
+                    body: body(tenants.mine, #","payload":{"items":1}"#)
+                ).status == 422)
         }
     }
 
