@@ -68,7 +68,8 @@ extension ProcessFaults {
             for workspace in [TestDatabase.workspace, other] {
                 #expect(try await mostAtOnce("workspace_id = '\(workspace.text)'") <= 3)
             }
-            #expect(try await database.value("SELECT count(DISTINCT pid) >= 2 FROM public.ledger", as: Bool.self) == true)
+            #expect(
+                try await database.value("SELECT count(DISTINCT pid) >= 2 FROM public.ledger", as: Bool.self) == true)
             for daemon in daemons.dropFirst() { await daemon.stop() }
         }
 
@@ -85,7 +86,9 @@ extension ProcessFaults {
                 "SELECT extract(epoch FROM max(started_at) - min(started_at))::float8 FROM public.jobs",
                 as: Double.self)
             #expect((3.5...12).contains(try #require(took)))
-            #expect(try await database.value("SELECT count(DISTINCT worker_id) >= 2 FROM public.jobs", as: Bool.self) == true)
+            #expect(
+                try await database.value("SELECT count(DISTINCT worker_id) >= 2 FROM public.jobs", as: Bool.self)
+                    == true)
             for daemon in daemons { await daemon.stop() }
         }
     }
