@@ -116,6 +116,7 @@ let package = Package(
                 .embedInCode("0026_sessions.sql"),
                 .embedInCode("0027_list_kinds.sql"),
                 .embedInCode("0028_quick_announcements.sql"),
+                .embedInCode("0029_alerts.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
@@ -246,7 +247,11 @@ let package = Package(
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "chaos",
-            dependencies: ["JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", arguments, logging],
+            dependencies: [
+                "JobWorker", "Postgres", "Development", "Daemon", "Settings", "Logs", "Webhooks", "Enrichment",
+                "Support",
+                arguments, logging,
+            ],
             path: "Tests/ChaosTests",
             swiftSettings: swiftSettings),
         .testTarget(

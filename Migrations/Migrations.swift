@@ -52,5 +52,6 @@ public struct Migration: Sendable {
         Migration(26, "sessions", PackageResources._026_sessions_sql),
         Migration(27, "list_kinds", PackageResources._027_list_kinds_sql),
         Migration(28, "quick_announcements", PackageResources._028_quick_announcements_sql),
+        Migration(29, "alerts", PackageResources._029_alerts_sql),
     ]
 }

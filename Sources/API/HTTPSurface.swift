@@ -33,6 +33,7 @@ package struct HTTPSurface: Sendable {
             + WorkflowRoutes(database: database).routes
             + QueueRoutes(database: database, silence: silence).routes
             + LimitRoutes(database: database).routes
+            + AlertRoutes(database: database).routes
     }
 
     /// What their descriptions refer to.

@@ -22,7 +22,7 @@ struct JobCreation: Sendable {
                 details: """
                     With a `unique_key` that a pending, blocked or processing job of the same workspace and type has, \
                     nothing is added: the answer is that job, with `"duplicate": true` and the status 200. The names \
-                    may be written `jobType` as well.
+                    may be written `jobType` as well. With `after` a job waits, blocked, for jobs of its workspace.
                     """,
                 parameters: [.idempotencyKey],
                 body: Schema(
@@ -59,6 +59,14 @@ struct JobCreation: Sendable {
                 .init("max_attempts", Schema(.whole(1...10)).orNull),
                 .init("timeout_seconds", Schema(.whole(1...2_592_000), note: "For each attempt.").orNull),
                 .init("unique_key", Schema(.text(1...255, isOneLine: true)).orNull),
+                .init(
+                    "after", Schema(.list(Schema(.uuid), 0...1000), note: "Jobs that it waits for.").orNull),
+                .init(
+                    "on_dependency_failure",
+                    Schema(
+                        .choice(["cancel", "run"]),
+                        note: "What becomes of it if one of those doesn't complete; cancel unless given."
+                    ).orNull),
             ], isOpen: false))
 
     private static let added = Schema(
@@ -77,6 +85,9 @@ struct JobCreation: Sendable {
         let maxAttempts: Int
         let timeoutSeconds: Int?
         let uniqueKey: String?
+        /// Ids of jobs that it waits for.
+        let after: [UUID]
+        let onDependencyFailure: LinkedJob.OnDependencyFailure
 
         init(_ node: JSONNode) throws(APIError) {
             guard let workspaceID = node["workspace_id"]?.string.flatMap({ UUID(uuidString: $0) }),
@@ -91,6 +102,9 @@ struct JobCreation: Sendable {
             maxAttempts = node["max_attempts"]?.whole ?? 5
             timeoutSeconds = node["timeout_seconds"]?.whole
             uniqueKey = node["unique_key"]?.string
+            after = node["after"]?.elements?.compactMap { $0.string.flatMap { UUID(uuidString: $0) } } ?? []
+            onDependencyFailure =
+                node["on_dependency_failure"]?.string.flatMap { LinkedJob.OnDependencyFailure(rawValue: $0) } ?? .cancel
         }
     }
 
@@ -121,15 +135,48 @@ struct JobCreation: Sendable {
             valueBytesMax: listed ? JobDocument.listedBytesMax : JobDocument.shownBytesMax)
         var added = [Added?](repeating: nil, count: drafts.count)
         // Rows come back in the order in which they were inserted; with a key one may be missing, so each goes alone.
-        let plain = drafts.indices.filter { drafts[$0].uniqueKey == nil }
+        let plain = drafts.indices.filter { drafts[$0].uniqueKey == nil && drafts[$0].after.isEmpty }
         if !plain.isEmpty {
             let rows = try insert(plain.map { drafts[$0] }, creator, columns, connection)
             for (index, text) in zip(plain, rows) { added[index] = Added(text: text) }
         }
-        for index in drafts.indices where drafts[index].uniqueKey != nil {
+        for index in drafts.indices where !drafts[index].after.isEmpty {
+            added[index] = try addWaiting(drafts[index], columns, connection)
+        }
+        for index in drafts.indices where drafts[index].uniqueKey != nil && drafts[index].after.isEmpty {
             added[index] = try addUnique(drafts[index], creator, columns, connection)
         }
         return added.compactMap(\.self)
+    }
+
+    /// One that waits for others. The function says which of them isn't there, and 409 where its key is in use.
+    private static func addWaiting(
+        _ draft: Draft, _ columns: String, _ connection: isolated Connection
+    ) throws -> Added {
+        if draft.uniqueKey != nil, let text = try holder(of: draft, columns, connection) {
+            return Added(text: text, isDuplicate: true)
+        }
+        let job = LinkedJob(
+            type: draft.type, payload: draft.payload, after: draft.after.map(\.text),
+            onDependencyFailure: draft.onDependencyFailure, queue: draft.queue,
+            priority: Priority(draft.priority) ?? .normal, scheduledFor: draft.scheduledFor,
+            maxAttempts: draft.maxAttempts, timeout: draft.timeoutSeconds.map { .seconds($0) },
+            uniqueKey: draft.uniqueKey)
+        let added = try connection.execute(
+            """
+            /* jobworker:api.jobs.add_waiting */
+            SELECT id FROM jobworker.add_jobs(\(draft.workspaceID), \(try LinkedJob.list([job])))
+            """)
+        guard let row = added.first else { throw APIError.missing }
+        let id: UUID = try row.decode("id")
+        let shown = try connection.execute(
+            """
+            /* jobworker:api.jobs.waiting */
+            SELECT row_to_json(shown)::text AS row
+            FROM (SELECT \(sql: columns) FROM public.jobs WHERE id = \(id)) AS shown
+            """)
+        guard let text = try shown.json().first else { throw APIError.missing }
+        return Added(text: text)
     }
 
     private static func addUnique(
@@ -138,17 +185,24 @@ struct JobCreation: Sendable {
         // The holder of a key may end between the insert and the look-up: then try again.
         for _ in 0..<5 {
             if let text = try insert([draft], creator, columns, connection).first { return Added(text: text) }
-            let held = try connection.execute(
-                """
-                /* jobworker:api.jobs.holder */
-                SELECT (to_jsonb(shown) || '{"duplicate": true}')::text AS row
-                FROM (SELECT \(sql: columns) FROM public.jobs
-                      WHERE workspace_id = \(draft.workspaceID) AND job_type = \(draft.type)
-                        AND unique_key = \(draft.uniqueKey) AND status IN ('pending', 'blocked', 'processing')) AS shown
-                """)
-            if let text = try held.json().first { return Added(text: text, isDuplicate: true) }
+            if let text = try holder(of: draft, columns, connection) { return Added(text: text, isDuplicate: true) }
         }
         throw APIError(.conflict, code: "conflict", "The unique key kept changing hands. Try again.")
+    }
+
+    /// The active job with the same unique key, as the answer has it. Relies on `jobs_unique_key`.
+    private static func holder(
+        of draft: Draft, _ columns: String, _ connection: isolated Connection
+    ) throws -> String? {
+        try connection.execute(
+            """
+            /* jobworker:api.jobs.holder */
+            SELECT (to_jsonb(shown) || '{"duplicate": true}')::text AS row
+            FROM (SELECT \(sql: columns) FROM public.jobs
+                  WHERE workspace_id = \(draft.workspaceID) AND job_type = \(draft.type)
+                    AND unique_key = \(draft.uniqueKey) AND status IN ('pending', 'blocked', 'processing')) AS shown
+            """
+        ).json().first
     }
 
     private static func insert(

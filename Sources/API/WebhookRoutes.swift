@@ -8,7 +8,7 @@ import Postgres
 import Tokens
 import Webhooks
 
-/// Where events of jobs are sent, and what became of them. For admins of the workspace and operators.
+/// Where events of jobs are sent, and alerts, and what became of them. For admins of the workspace and operators.
 struct WebhookRoutes: Sendable {
     private let database: APIDatabase
     private let vault: KeyVault
@@ -41,7 +41,8 @@ struct WebhookRoutes: Sendable {
                 .post, "/api/webhooks", access: .members, "Adds an endpoint. For admins.",
                 details: """
                     The answer holds its secret, `whsec_…`, which is shown once: messages are signed with it as the \
-                    Standard Webhooks specification says. The URL must lead to a public address when something is sent.
+                    Standard Webhooks specification says. The URL must lead to a public address when something is sent. \
+                    Without `workspace_id` it is an endpoint of operators, for them alone to add: it is told of alerts.
                     """,
                 parameters: [.idempotencyKey], body: Self.draft,
                 answers: [Answer("The endpoint, with its secret.", Self.newEndpoint, status: .created)],
@@ -104,7 +105,8 @@ struct WebhookRoutes: Sendable {
     private static let draft = Schema(
         .object(
             [
-                .init("workspace_id", Schema(.uuid), isRequired: true), .init("url", url, isRequired: true),
+                .init("workspace_id", Schema(.uuid, note: "null or absent: an operators' endpoint.").orNull),
+                .init("url", url, isRequired: true),
                 .init("events", events), .init("job_types", jobTypes), .reason,
             ], isOpen: false))
 
@@ -123,7 +125,8 @@ struct WebhookRoutes: Sendable {
             ], isOpen: true))
 
     private static let endpointProperties: [Schema.Property] = [
-        .init("id", Schema(.uuid), isRequired: true), .init("workspace_id", Schema(.uuid), isRequired: true),
+        .init("id", Schema(.uuid), isRequired: true),
+        .init("workspace_id", Schema(.uuid, note: "null: an operators' endpoint.").orNull, isRequired: true),
         .init("url", JobDocument.prose, isRequired: true),
         .init("events", Schema(.list(JobDocument.word, 0...100)).orNull, isRequired: true),
         .init("job_types", Schema(.list(JobDocument.word, 0...100)).orNull, isRequired: true),
@@ -147,7 +150,7 @@ struct WebhookRoutes: Sendable {
             [
                 .init("id", Schema(.uuid, note: "The webhook-id of each try."), isRequired: true),
                 .init("endpoint_id", Schema(.uuid), isRequired: true),
-                .init("workspace_id", Schema(.uuid), isRequired: true),
+                .init("workspace_id", Schema(.uuid).orNull, isRequired: true),
                 .init("job_id", Schema(.uuid).orNull, isRequired: true),
                 .init("event", JobDocument.word, isRequired: true),
                 .init("status", deliveryStatus, isRequired: true),
@@ -265,8 +268,13 @@ struct WebhookRoutes: Sendable {
 
     // MARK: Changing
 
+    /// - Parameter workspace: `nil` for what is the operators'.
     /// - Throws: `APIError`: 404 for somebody who may not know of the workspace, 403 for who is no admin of it.
-    private static func requireAdmin(of workspace: UUID, _ caller: Caller, _ connection: isolated Connection) throws {
+    private static func requireAdmin(of workspace: UUID?, _ caller: Caller, _ connection: isolated Connection) throws {
+        guard let workspace else {
+            if case .member = caller { throw APIError.operatorsOnly }
+            return
+        }
         guard case .member = caller else {
             let rows = try connection.execute(
                 """
@@ -299,10 +307,10 @@ struct WebhookRoutes: Sendable {
     }
 
     private func add(_ request: APIRequest) async throws -> Response {
-        guard let document = request.document,
-            let workspace = document["workspace_id"]?.string.flatMap({ UUID(uuidString: $0) }),
-            let url = document["url"]?.string
-        else { throw APIError.invalidParameter("the body", "names no workspace and URL") }
+        guard let document = request.document, let url = document["url"]?.string else {
+            throw APIError.invalidParameter("the body", "names no URL")
+        }
+        let workspace = document["workspace_id"]?.string.flatMap { UUID(uuidString: $0) }
         let (events, jobTypes) = (Self.texts(document["events"]), Self.texts(document["job_types"]))
         let sealed: String
         do throws(KeyVaultError) {
@@ -334,7 +342,7 @@ struct WebhookRoutes: Sendable {
     }
 
     /// The answer to whoever added an endpoint.
-    private func withSecret(_ reply: Reply, _ workspace: UUID) async throws -> Reply {
+    private func withSecret(_ reply: Reply, _ workspace: UUID?) async throws -> Reply {
         let rows = try await database.translated {
             try await database.asWorker.query(
                 """

@@ -48,6 +48,30 @@ struct WorkflowRoutes: Sendable {
                 answers: [Answer("The workflow.", Self.whole, status: .created)],
                 refusals: [.forbidden, .notFound, .conflict], audit: ["workflow.add", "job.add"], handler: add),
             Route(
+                .post, "/api/workflows/split", access: .members,
+                "Splits a long list into jobs, with one after them that shows how far they are.",
+                details: """
+                    A job for each `size` of the items: its payload is `payload` with `items`, `chunk` and `chunks`. The \
+                    last job, named `all`, waits for them; its progress is the share of them that have ended, and its \
+                    payload is `payload` with `results`.
+                    """,
+                parameters: [.idempotencyKey],
+                body: Schema(
+                    .object(
+                        [
+                            .init("workspace_id", Schema(.uuid), isRequired: true),
+                            .init("name", Schema(.text(1...200, isOneLine: true)).orNull),
+                            .init("job_type", .jobType, isRequired: true),
+                            .init(
+                                "finally", Schema.jobType.noted("The job type after them."), isRequired: true),
+                            .init("items", Schema(.list(Schema(.anything), 1...100_000)), isRequired: true),
+                            .init("size", Schema(.whole(1...100_000), note: "100 unless given.")),
+                            .init("payload", Schema(.object([], isOpen: true))), .init("job_queue", Schema.jobQueue),
+                            .init("on_dependency_failure", Schema(.choice(["cancel", "run"]))), .reason,
+                        ], isOpen: false)),
+                answers: [Answer("The workflow.", Self.whole, status: .created)],
+                refusals: [.forbidden, .notFound, .conflict], audit: ["workflow.add", "job.add"], handler: split),
+            Route(
                 .get, "/api/workflows/{id}", access: .members, "Shows a workflow with its jobs.",
                 answers: [Answer("The workflow.", Self.whole)], refusals: [.notFound], handler: show),
             Route(
@@ -192,6 +216,37 @@ struct WorkflowRoutes: Sendable {
         return try await database.change(request, of: "workflows.add") { connection in
             let rows = try connection.execute(
                 "/* jobworker:api.workflows.add */ SELECT jobworker.add_workflow(\(workspace), \(jobs), \(name)) AS id")
+            guard let row = rows.first else { throw APIError.missing }
+            return Reply(try Self.text(try row.decode("id"), connection), status: .created)
+        }
+    }
+
+    private func split(_ request: APIRequest) async throws -> Response {
+        guard let document = request.document,
+            let workspace = document["workspace_id"]?.string.flatMap({ UUID(uuidString: $0) }),
+            let type = document["job_type"]?.string, let finally = document["finally"]?.string,
+            let items = document["items"]?.elements
+        else { throw APIError.invalidParameter("the body", "names no workspace, types and items") }
+        var members: [(name: String, value: JSONText)] = []
+        if case .object(let given)? = document["payload"] {
+            members = given.map { ($0.name, JSONText($0.value.text)) }
+            if let taken = members.first(where: { ["items", "chunk", "chunks", "results"].contains($0.name) }) {
+                throw APIError(
+                    .unprocessableContent, code: "invalid_payload",
+                    "The payload holds '\(taken.name)', which the split itself writes.")
+            }
+        }
+        let policy = document["on_dependency_failure"]?.string.flatMap { LinkedJob.OnDependencyFailure(rawValue: $0) }
+        let jobs = try LinkedJob.list(
+            LinkedJob.chunks(
+                of: items.map { JSONText($0.text) }, size: document["size"]?.whole ?? 100, type: type,
+                finally: finally, payload: members, onDependencyFailure: policy ?? .cancel,
+                queue: document["job_queue"]?.string ?? "default"))
+        let name = document["name"]?.string
+        return try await database.change(request, of: "workflows.split") { connection in
+            let rows = try connection.execute(
+                "/* jobworker:api.workflows.split */ SELECT jobworker.add_workflow(\(workspace), \(jobs), \(name)) AS id"
+            )
             guard let row = rows.first else { throw APIError.missing }
             return Reply(try Self.text(try row.decode("id"), connection), status: .created)
         }

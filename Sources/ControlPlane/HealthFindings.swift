@@ -18,6 +18,16 @@ struct Finding: Sendable, Hashable {
             + worker.snapshot.unservedTypes.sorted { $0.key < $1.key }.map { type, reason in
                 Finding(.degraded, "Jobs of the type \(type) are not served: \(reason)".withFullStop)
             }
+            + alerts(of: worker)
+    }
+
+    /// Those of all workers together, by their rules alone: what they are about is for operators.
+    private static func alerts(of worker: WorkerObservation) -> [Finding] {
+        let rules = worker.snapshot.openAlerts
+        guard !rules.isEmpty else { return [] }
+        return [
+            Finding(.degraded, "Alerts are open (\(rules.joined(separator: ", "))): see 'jobworker alerts'.")
+        ]
     }
 
     private static func phase(of worker: WorkerObservation, quotesErrors: Bool) -> Finding? {

@@ -45,7 +45,10 @@ actor Figures {
     }
 
     private func forgetDatabase() {
-        for metric in [MetricCatalog.queueDepth, MetricCatalog.oldestDue, MetricCatalog.unserved] {
+        for metric in [
+            MetricCatalog.queueDepth, MetricCatalog.oldestDue, MetricCatalog.unserved, MetricCatalog.openAlerts,
+            MetricCatalog.heldByLimits,
+        ] {
             registry.replaceGauge(metric.name, [])
         }
     }
@@ -69,6 +72,13 @@ actor Figures {
                     let age = queue.oldestDueAt.map { queue.asOf.duration(since: $0) } ?? .zero
                     return ([("queue", queue.name)], age / .seconds(1))
                 })
+            let alerts = try await store.openAlertCounts()
+            registry.replaceGauge(
+                MetricCatalog.openAlerts.name,
+                AlertRule.allCases.map { ([("rule", $0.rawValue)], Double(alerts[$0] ?? 0)) })
+            registry.replaceGauge(
+                MetricCatalog.heldByLimits.name,
+                try await store.heldByLimits().prefix(200).map { ([("limit", $0.name)], Double($0.jobs)) })
             let unserved = try await store.unservedTypes(silence: worker.configuration.staleAfter)
             let byType = unserved.prefix(200).reduce(into: [String: Double]()) {
                 $0[$1.type, default: 0] += Double($1.count)

@@ -34,6 +34,10 @@ extension WorkerConfiguration {
         retentionDays = Dictionary(
             uniqueKeysWithValues: configuration[Catalog.retention].byStatus.map { ($0.status, $0.days) })
         archives = configuration[Catalog.retentionArchive]
+        alerts = AlertRules(
+            interval: configuration[Catalog.alertInterval], deadLetters: configuration[Catalog.alertDeadLetters],
+            queueDepth: configuration[Catalog.alertQueueDepth], stalledAfter: configuration[Catalog.alertStalled],
+            tellsLostWorkers: configuration[Catalog.alertLostWorkers])
         retry = RetryPolicy(
             delayBase: configuration[Catalog.retryDelayBase], delayMax: configuration[Catalog.retryDelayMax],
             jitter: configuration[Catalog.retryJitter])

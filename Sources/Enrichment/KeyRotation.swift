@@ -46,6 +46,8 @@ public struct KeyRotation: Sendable {
         var column: String { self == .settings ? "apollo_api_key_encrypted" : "secret_encrypted" }
         /// Tells one row from another.
         var key: String { self == .settings ? "workspace_id" : "id" }
+        /// Which rows can be opened at all. Webhooks without a workspace are operators'.
+        var condition: String { self == .settings ? "workspace_id IS NOT NULL" : "true" }
         var action: String { self == .settings ? "settings.rotate_key" : "webhook.rotate_secret" }
     }
 
@@ -149,7 +151,7 @@ public struct KeyRotation: Sendable {
             /* jobworker:enrichment.count_keys */
             SELECT count(*) AS count FROM \(sql: place.table)
             WHERE \(sql: place.column) <> '' AND NOT starts_with(\(sql: place.column), \(prefix))
-              AND workspace_id IS NOT NULL
+              AND \(sql: place.condition)
             """)
         return try rows.first?.decode("count") ?? 0
     }
@@ -157,6 +159,7 @@ public struct KeyRotation: Sendable {
     private struct Entry {
         /// The workspace's, or the webhook's.
         let id: UUID
+        /// `KeyVault.noWorkspace` for an operators' webhook.
         let workspace: UUID
         let stored: String
     }
@@ -172,14 +175,15 @@ public struct KeyRotation: Sendable {
             WHERE \(sql: place.column) <> ''
               AND (\(last) IS NULL OR \(sql: place.key) > \(last))
               AND (\(prefix) IS NULL OR NOT starts_with(\(sql: place.column), \(prefix)))
-              AND workspace_id IS NOT NULL
+              AND \(sql: place.condition)
             ORDER BY \(sql: place.key) LIMIT \(batchSize)
             """)
         var entries: [Entry] = []
         for row in rows {
             entries.append(
                 Entry(
-                    id: try row.decode("id"), workspace: try row.decode("workspace_id"),
+                    id: try row.decode("id"),
+                    workspace: try row.decodeIfPresent("workspace_id") ?? KeyVault.noWorkspace,
                     stored: try row.decode("stored")))
         }
         return entries

@@ -66,6 +66,9 @@ public struct KeyVault: Sendable {
     /// The ids of all keys, the one that encrypts first.
     public var keyIDs: [String] { keys.map(\.id) }
 
+    /// Stands for none, in what is the operators'.
+    package static let noWorkspace = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0))
+
     /// Encrypts `key` for the settings row of `workspace`.
     /// - Throws: `KeyVaultError.noKeys`.
     public func seal(_ key: APIKey, workspace: UUID) throws(KeyVaultError) -> String {

@@ -21,7 +21,8 @@ struct CommandRoot: AsyncParsableCommand {
                     name: "Jobs",
                     subcommands: [
                         Enqueue.self, Jobs.self, DeadLetters.self, Operations.self, Why.self, Schedules.self,
-                        Workflows.self, Webhooks.self, Stats.self, Queues.self, Limits.self, Workers.self, Audit.self,
+                        Workflows.self, Webhooks.self, Stats.self, Queues.self, Limits.self, Workers.self, Alerts.self,
+                        Audit.self,
                     ]),
                 CommandGroup(
                     name: "Set-up",

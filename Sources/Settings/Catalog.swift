@@ -186,6 +186,34 @@ public enum Catalog {
         "WORKER_LOG_FORMAT", fallback: .auto, .choice(), reload: .restart,
         help: "How it is logged; auto means fields of the journal under systemd, text on a terminal, else JSON.")
 
+    public static let alertInterval: Setting<Duration> = .init(
+        "WORKER_ALERT_INTERVAL_SECONDS", fallback: .seconds(15), .seconds(1...3600), reload: .live,
+        help: "Seconds between two looks for what administrators are to be alerted to; one worker looks for all.")
+
+    public static let alertDeadLetters: Setting<Int> = .init(
+        "WORKER_ALERT_DEAD_LETTERS", fallback: 1, .whole(0...10_000), reload: .live,
+        help: """
+            Alerts when so many jobs of a type were set aside as dead letters within an hour and are not settled; 0 \
+            doesn't.
+            """)
+
+    public static let alertQueueDepth: Setting<Int> = .init(
+        "WORKER_ALERT_QUEUE_DEPTH", fallback: 10_000, .whole(0...1_000_000), reload: .live,
+        help: """
+            Alerts when so many jobs of a queue are due. Each look counts no further than this; 0 doesn't look.
+            """)
+
+    public static let alertStalled: Setting<Duration> = .init(
+        "WORKER_ALERT_STALLED_SECONDS", fallback: .seconds(1800), .seconds(0...604_800), reload: .live,
+        help: """
+            Alerts when a job of a queue has been due, and none of the queue's jobs completed, for so many seconds; 0 \
+            doesn't. Longer than jobs usually take.
+            """)
+
+    public static let alertLostWorkers: Setting<Bool> = .init(
+        "WORKER_ALERT_LOST_WORKERS", fallback: true, .boolean, reload: .live,
+        help: "Alerts when a worker falls silent without having said that it stops.")
+
     public static let statsd: Setting<StatsdAddress?> = .init(
         "WORKER_STATSD", absent: "none", example: "127.0.0.1:8125", .statsd, reload: .restart,
         help: "Where figures are sent to in the format of DogStatsD.")
@@ -239,7 +267,9 @@ public enum Catalog {
         Section(
             title: "Watching",
             settings: [
-                AnySetting(logLevel), AnySetting(logFormat), AnySetting(statsd),
+                AnySetting(logLevel), AnySetting(logFormat), AnySetting(statsd), AnySetting(alertInterval),
+                AnySetting(alertDeadLetters), AnySetting(alertQueueDepth), AnySetting(alertStalled),
+                AnySetting(alertLostWorkers),
             ]),
     ]
 

@@ -52,16 +52,16 @@ public struct WebhookSecret: Sendable, CustomStringConvertible, CustomReflectabl
         ]
     }
 
-    /// Encrypted for the row of an endpoint of `workspace`.
+    /// Encrypted for the row of an endpoint of `workspace`; `nil` for one of operators.
     /// - Throws: `KeyVaultError.noKeys`.
-    public func sealed(by vault: KeyVault, workspace: UUID) throws(KeyVaultError) -> String {
-        try vault.seal(text, for: .webhookSecret, of: workspace)
+    public func sealed(by vault: KeyVault, workspace: UUID?) throws(KeyVaultError) -> String {
+        try vault.seal(text, for: .webhookSecret, of: workspace ?? KeyVault.noWorkspace)
     }
 
-    /// What a row of an endpoint of `workspace` holds.
+    /// What a row of an endpoint of `workspace` holds; `nil` for one of operators.
     /// - Throws: `KeyVaultError`.
-    public init(stored: String, vault: KeyVault, workspace: UUID) throws(KeyVaultError) {
-        let opened = try vault.openSealed(stored, for: .webhookSecret, of: workspace).key
+    public init(stored: String, vault: KeyVault, workspace: UUID?) throws(KeyVaultError) {
+        let opened = try vault.openSealed(stored, for: .webhookSecret, of: workspace ?? KeyVault.noWorkspace).key
         guard let secret = WebhookSecret(opened.reveal()) else { throw .unreadable }
         self = secret
     }

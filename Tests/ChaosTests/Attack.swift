@@ -26,6 +26,12 @@ struct Attack: AsyncParsableCommand {
     @Option(help: "A folder for the workers' logs and ledgers, kept at the end.")
     var keep: String?
 
+    @Flag(
+        help:
+            "Then break each invariant about schedules, workflows, limits, webhooks and alerts in what was written down, and see whether it is noticed."
+    )
+    var prove = false
+
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
         var course = Course()
@@ -54,27 +60,38 @@ struct Attack: AsyncParsableCommand {
     private func judge(_ course: Course, _ database: ChaosDatabase, _ directory: String) async throws -> Int {
         let log = FaultLog()
         let clients = Clients(pool: database.clients)
+        let arrangements = try Arrangements(database: database)
+        defer { arrangements.receiver.stop() }
+        try await arrangements.begin()
         var slots: [WorkerSlot] = []
         for index in 0..<course.workers {
             slots.append(
                 try WorkerSlot(
-                    index: index, course: course, directory: directory, server: database.server, faults: log))
+                    index: index, course: course, directory: directory, server: database.server, faults: log,
+                    changes: arrangements.environment))
         }
         for slot in slots { try await slot.start() }
-        await attack(course, database, slots, clients, log)
+        await attack(course, database, slots, clients, arrangements, log)
+        // Sessions from before the last restart.
+        await database.admin.closeIdle()
+        try await arrangements.end()
         let rest = try await Rest.wait(database)
+        try await arrangements.settle()
         for slot in slots { await slot.stop() }
         // Sessions from before the last restart.
         await database.admin.closeIdle()
         let evidence = Evidence(database: database)
-        try await evidence.gather(ledgers: slots.map(\.ledgerPath), clients: clients, faults: log)
+        try await evidence.gather(
+            ledgers: slots.map(\.ledgerPath), clients: clients, faults: log, received: arrangements.receiver.ids)
         let report = Report(course: course, database: database, clients: clients, faults: log, rest: rest)
-        return try await report.print()
+        let broken = try await report.print()
+        return prove ? broken + (try await report.prove()) : broken
     }
 
     /// Load and faults for the time asked for; afterwards nothing is broken any more and nothing added.
     private func attack(
-        _ course: Course, _ database: ChaosDatabase, _ slots: [WorkerSlot], _ clients: Clients, _ log: FaultLog
+        _ course: Course, _ database: ChaosDatabase, _ slots: [WorkerSlot], _ clients: Clients,
+        _ arrangements: Arrangements, _ log: FaultLog
     ) async {
         let deadline = ContinuousClock.now + .seconds(course.minutes * 60)
         let director = FaultDirector(course: course, database: database, slots: slots, clients: clients, log: log)
@@ -86,6 +103,8 @@ struct Attack: AsyncParsableCommand {
                 let random = SeededGenerator(seed: course.seed, stream: 10 + UInt64(number))
                 group.addTask { await clients.run(random: random, pause: pause) }
             }
+            let random = SeededGenerator(seed: course.seed, stream: 9)
+            group.addTask { await arrangements.run(random: random, clients: clients) }
             await director.run(until: deadline)
             group.cancelAll()
         }

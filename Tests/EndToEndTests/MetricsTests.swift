@@ -9,6 +9,8 @@ import Testing
     let database = TestDatabase.current
 
     @Test func `the figures tell what the worker did, and every one of the catalogue is there`() async throws {
+        try await database.run(
+            "INSERT INTO public.job_limits (name, job_type, max_running) VALUES ('mails', 'mail', 1)")
         let daemon = try await RunningDaemon.start(database, environment: ["WORKER_QUEUES": "*"])
         try await database.insertJob("noop")
         try await database.insertJob("fail", queue: "other", payload: "{\"permanent\": true}")
@@ -22,7 +24,9 @@ import Testing
             "jobworker_jobs_total{queue=\"other\",job_type=\"fail\",outcome=\"failed\"} 1",
             "jobworker_job_duration_seconds_count{queue=\"default\",job_type=\"noop\"} 1",
             "jobworker_job_wait_seconds_count{queue=\"default\",job_type=\"noop\"} 1",
-            "jobworker_unserved_jobs{job_type=\"unheard\"} 1",
+            "jobworker_unserved_jobs{job_type=\"unheard\"} 1", "jobworker_limit_held_jobs{limit=\"mails\"} 0",
+            "jobworker_alerts_open{rule=\"stalled\"} 0",
+            "jobworker_alerts_total{rule=\"worker_lost\",event=\"raised\"} 0",
             "jobworker_queue_depth{queue=\"default\",status=\"pending\"} 1",
             "jobworker_database_connected 1", "jobworker_max_concurrent 5", "jobworker_jobs_running 0",
         ] { #expect(lines.contains(line), "\(line)") }

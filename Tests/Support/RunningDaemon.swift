@@ -79,13 +79,24 @@ package final class RunningDaemon: Sendable {
 
     package func send(_ signal: TiedProcess.StopSignal) { process.send(signal) }
 
-    /// Waits for its end.
+    /// Waits for its end. Killed if the test is given up meanwhile, as its suite's time limit does: nobody waits for a
+    /// process that hangs.
     @discardableResult
-    package func ended() async -> Int32? { await process.ended() }
+    package func ended() async -> Int32? {
+        await withTaskCancellationHandler {
+            await process.ended()
+        } onCancel: {
+            if !process.hasEnded, let text = try? String(contentsOfFile: pidPath, encoding: .utf8),
+                let pid = Int32(text.dropLast())
+            {
+                kill(pid, SIGKILL)
+            }
+        }
+    }
 
     package func stop() async {
         process.send(.terminate)
-        await process.ended()
+        await ended()
         await client.shutdown()
     }
 

@@ -19,7 +19,7 @@ package struct WebhookListView: View {
         ])
         for endpoint in endpoints {
             table.add([
-                .init(endpoint.id.text), .init(endpoint.workspaceID.text), .init(endpoint.url),
+                .init(endpoint.id.text), .init(endpoint.workspaceID?.text ?? "operators"), .init(endpoint.url),
                 .init(endpoint.events?.joined(separator: ", ") ?? "all"),
                 .init(endpoint.jobTypes?.joined(separator: ", ") ?? "all"), note(endpoint),
             ])
@@ -97,7 +97,7 @@ package struct DeliveryListView: View {
 extension WebhookEndpoint {
     fileprivate var json: JSON {
         .object([
-            ("id", .string(id.text)), ("workspace_id", .string(workspaceID.text)), ("url", .string(url)),
+            ("id", .string(id.text)), ("workspace_id", JSON(workspaceID?.text)), ("url", .string(url)),
             ("events", events.map { JSON($0) } ?? .null), ("job_types", jobTypes.map { JSON($0) } ?? .null),
             ("enabled", .bool(isEnabled)), ("consecutive_failures", .integer(consecutiveFailures)),
             ("disabled_reason", JSON(disabledReason)), ("retry_at", JSON(retryAt)), ("created_at", JSON(createdAt)),
@@ -109,7 +109,7 @@ extension WebhookDeliveryRecord {
     fileprivate var json: JSON {
         .object([
             ("id", .string(id.text)), ("endpoint_id", .string(endpointID.text)),
-            ("workspace_id", .string(workspaceID.text)), ("job_id", JSON(jobID?.text)), ("event", .string(event)),
+            ("workspace_id", JSON(workspaceID?.text)), ("job_id", JSON(jobID?.text)), ("event", .string(event)),
             ("status", .string(status)), ("attempts", .integer(attempts)), ("next_attempt_at", JSON(nextAttemptAt)),
             ("response_status", JSON(responseStatus)), ("error", JSON(error)), ("created_at", JSON(createdAt)),
             ("delivered_at", JSON(deliveredAt)),

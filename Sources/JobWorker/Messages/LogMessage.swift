@@ -152,6 +152,16 @@ extension LogMessage {
         "d2ccc9cfed5a4f739048477de23cf342", .warning,
         "a webhook's endpoint was disabled", isAlwaysWritten: true)
 
+    // MARK: Alerts
+
+    /// Once for a situation, by the worker that found it.
+    public static let alertRaised = LogMessage(
+        "b3a308183f40488f94841024b41c47e6", .error,
+        "alert raised", isAlwaysWritten: true)
+    public static let alertResolved = LogMessage(
+        "983071dff7dd4402abe71e59224fea18", .notice,
+        "alert resolved", isAlwaysWritten: true)
+
     // MARK: Upkeep
 
     /// At the end of a walk that took some.
@@ -217,7 +227,7 @@ extension LogMessage {
         outcomeUnknown, jobsTakenBack, predecessorTakenBack, jobPoisoned, processorDeaf, typeUnserved, apolloRefusal,
         scheduleFailed, scheduleSkipped, scheduleMissed, scheduleUnreadable, schedulesApplied, scheduleFileRefused,
         handlersLoaded, handlerFileRefused,
-        webhookFailed, webhookDisabled, jobsRetired, upkeepFailed, databaseUnreached,
+        webhookFailed, webhookDisabled, alertRaised, alertResolved, jobsRetired, upkeepFailed, databaseUnreached,
         databaseLost, databaseFound, notificationsLost, schemaBehind, schemaUpdating, outcomeWaits, batchRefused,
         outcomeRefused, requestFailed, linesLeftOut, statsdLost, statsdFound,
     ]

@@ -54,6 +54,14 @@ package enum MetricCatalog {
         "jobworker_webhook_deliveries_total", .counter, labels: ["outcome"],
         "Tries of this process to deliver an event: delivered, retried (another follows), failed, or fenced as another "
             + "process had taken over.")
+    package static let alerts = Metric(
+        "jobworker_alerts_total", .counter, labels: ["rule", "event"],
+        "Alerts that this process raised, or found resolved, for all workers.")
+    package static let openAlerts = Metric(
+        "jobworker_alerts_open", .gauge, labels: ["rule"], "Situations that administrators are alerted to now.")
+    package static let heldByLimits = Metric(
+        "jobworker_limit_held_jobs", .gauge, labels: ["limit"],
+        "Due jobs that a limit keeps from starting, as it has no room now.")
     package static let unserved = Metric(
         "jobworker_unserved_jobs", .gauge, labels: ["job_type"], "Pending jobs whose type no live worker serves.")
     package static let databaseErrors = Metric(
@@ -75,7 +83,8 @@ package enum MetricCatalog {
     /// All of them, in the order in which they are shown.
     package static let all: [Metric] = [
         jobs, duration, wait, running, maxConcurrent, queueDepth, oldestDue, polls, reaped, scheduleTicks,
-        webhookDeliveries, unserved, databaseErrors, databaseConnected, apolloRequests, suppressedLines, statsdDropped,
+        webhookDeliveries, alerts, openAlerts, heldByLimits, unserved, databaseErrors, databaseConnected,
+        apolloRequests, suppressedLines, statsdDropped,
         buildInfo,
     ]
 }

@@ -20,6 +20,8 @@ final class WorkerMetrics: Sendable {
         var timers: [Kind: (duration: Timer, wait: Timer)] = [:]
         var polls: [String: Counter] = [:]
         var types: Set<String> = []
+        /// In which a job was completed since somebody asked.
+        var completedQueues: Set<String> = []
     }
 
     /// Job types are free texts of other programs: beyond so many they share one label.
@@ -30,6 +32,12 @@ final class WorkerMetrics: Sendable {
     private let databaseErrors = Counter(label: MetricCatalog.databaseErrors.name)
     private let deliveries = ["delivered", "retried", "failed", "fenced"].reduce(into: [String: Counter]()) {
         $0[$1] = Counter(label: MetricCatalog.webhookDeliveries.name, dimensions: [("outcome", $1)])
+    }
+    private let alerts = AlertRule.allCases.reduce(into: [String: Counter]()) { counters, rule in
+        for event in ["raised", "resolved"] {
+            counters[rule.rawValue + event] = Counter(
+                label: MetricCatalog.alerts.name, dimensions: [("rule", rule.rawValue), ("event", event)])
+        }
     }
     private let ticksMade = WorkerMetrics.ticks("made")
     private let ticksSkipped = WorkerMetrics.ticks("skipped")
@@ -45,6 +53,7 @@ final class WorkerMetrics: Sendable {
                     label: MetricCatalog.jobs.name,
                     dimensions: [("queue", job.queue), ("job_type", type), ("outcome", outcome.label)])
             state.jobs[labels] = counter
+            if outcome == .completed { state.completedQueues.insert(job.queue) }
             return (counter, timers(job, type, &state).duration)
         }
         counter.increment()
@@ -83,6 +92,19 @@ final class WorkerMetrics: Sendable {
 
     /// A try to deliver an event has ended.
     func delivered(_ outcome: String) { deliveries[outcome]?.increment() }
+
+    /// The queues in which jobs were completed here since the last call.
+    func takeCompletedQueues() -> Set<String> {
+        state.withLock { state in
+            defer { state.completedQueues = [] }
+            return state.completedQueues
+        }
+    }
+
+    /// This process found that a situation has begun (`raised`) or is over (`resolved`).
+    func alerted(_ rule: String, _ event: String) {
+        alerts[rule + event]?.increment()
+    }
 
     func tookBack(_ count: Int) { if count > 0 { reaped.increment(by: count) } }
 

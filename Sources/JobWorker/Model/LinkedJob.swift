@@ -62,22 +62,27 @@ public struct LinkedJob: Sendable, Hashable {
 }
 
 extension LinkedJob {
-    /// Splits long work: one job for each `size` of the items, and one that waits for all of them and shows how far they
-    /// have come. Their payloads are `payload` with `items`, `chunk` and `chunks`; that of the last job is `payload` with
-    /// `results`, an object with a result for each chunk's name.
+    /// Splits long work: one job for each `size` of the items, and one that waits for all of them and shows as its progress
+    /// how many have ended. Their payloads are `payload` with `items`, `chunk` and `chunks`; that of the last job is
+    /// `payload` with `results`, an object with a result for each chunk's name.
     /// - Parameters:
     ///   - items: What there is to do.
     ///   - size: Most items of a chunk, 1 or more.
     ///   - type: Of the chunks.
     ///   - finally: The type of the job after them.
+    ///   - name: Of the last job; the others are called `chunk-1` and so on, with the name and `-` in front unless it is
+    ///     `all`. Another one for each split within a workflow.
     ///   - payload: Members that every payload gets.
     ///   - onDependencyFailure: What becomes of the last job if a chunk fails.
     ///   - queue: Of all of them.
     public static func chunks(
-        of items: [JSONText], size: Int, type: String, finally: String, payload: [(name: String, value: JSONText)] = [],
-        onDependencyFailure: OnDependencyFailure = .cancel, queue: String = "default"
+        of items: [JSONText], size: Int, type: String, finally: String, name: String = "all",
+        payload: [(name: String, value: JSONText)] = [], onDependencyFailure: OnDependencyFailure = .cancel,
+        queue: String = "default", priority: Priority = .normal, maxAttempts: Int = 5
     ) throws -> [LinkedJob] {
-        let count = max(1, (items.count + size - 1) / max(1, size))
+        let size = max(1, size)
+        let count = max(1, (items.count + size - 1) / size)
+        let prefix = name == "all" ? "" : "\(name)-"
         func object(_ members: [(name: String, value: JSONText)]) throws -> JSONText {
             let texts = try members.map { "\(try JSONText(encoding: $0.name).text):\($0.value.text)" }
             return JSONText("{\(texts.joined(separator: ","))}")
@@ -87,18 +92,19 @@ extension LinkedJob {
             let part = items.dropFirst(chunk * size).prefix(size).map(\.text).joined(separator: ",")
             jobs.append(
                 LinkedJob(
-                    name: "chunk-\(chunk + 1)", type: type,
+                    name: "\(prefix)chunk-\(chunk + 1)", type: type,
                     payload: try object(
                         payload + [
                             ("items", JSONText("[\(part)]")), ("chunk", JSONText("\(chunk + 1)")),
                             ("chunks", JSONText("\(count)")),
-                        ]), queue: queue))
+                        ]), queue: queue, priority: priority, maxAttempts: maxAttempts))
         }
         jobs.append(
             LinkedJob(
-                name: "all", type: finally,
+                name: name, type: finally,
                 payload: try object(payload + [("results", JSONText(#"{"$result":"*"}"#))]),
-                after: jobs.compactMap(\.name), onDependencyFailure: onDependencyFailure, queue: queue))
+                after: jobs.compactMap(\.name), onDependencyFailure: onDependencyFailure, queue: queue,
+                priority: priority, maxAttempts: maxAttempts))
         return jobs
     }
 }

@@ -67,6 +67,7 @@ extension JobStore {
         "job_schedules",
         "webhook_endpoints", "webhook_deliveries", "workspace_settings", "enrichment_cache", "rate_limits",
         "dead_letter_queue", "job_operations", "job_operation_items", "jobs_archive",
+        "job_alerts",
     ]
 
     /// Adds a job to a workspace, takes the part of a member of another one, and tries to reach it, and whatever else

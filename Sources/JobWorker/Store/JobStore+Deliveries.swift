@@ -153,7 +153,8 @@ extension JobStore {
             guard let id: UUID = try row.decodeIfPresent("id") else { continue }
             deliveries.append(
                 WebhookDelivery(
-                    id: id, endpointID: try row.decode("endpoint_id"), workspaceID: try row.decode("workspace_id"),
+                    id: id, endpointID: try row.decode("endpoint_id"),
+                    workspaceID: try row.decodeIfPresent("workspace_id"),
                     url: try row.decode("url"), sealedSecret: try row.decode("secret_encrypted"),
                     event: try row.decode("event"), createdAt: try row.decode("created_at"),
                     data: try row.decode("payload"), attempt: try row.decode("attempts"),

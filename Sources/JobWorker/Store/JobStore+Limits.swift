@@ -27,6 +27,47 @@ extension JobStore {
         """
     }
 
+    /// How many due jobs each limit keeps from starting now, as it has no room; limits that keep none are there with 0. A
+    /// job may be kept by several. Relies on `jobs_turns`, which holds what is pending while there is a limit, and on
+    /// `jobs_processing`; of the due jobs 100,000 are looked at.
+    package func heldByLimits() async throws(PostgresError) -> [(name: String, jobs: Int)] {
+        let rows = try await pool.query(
+            """
+            /* jobworker:limits.held */
+            WITH running AS MATERIALIZED (
+                SELECT workspace_id, job_type, count(*) AS count FROM public.jobs
+                WHERE (status = 'processing' OR lease_open) AND EXISTS (SELECT FROM public.job_limits)
+                GROUP BY workspace_id, job_type
+            ), waiting AS MATERIALIZED (
+                SELECT workspace_id, job_type, count(*) AS count
+                FROM (SELECT workspace_id, job_type FROM public.jobs
+                      WHERE status = 'pending' AND takes_turns
+                        AND greatest(created_at, scheduled_for, next_retry_at) <= clock_timestamp()
+                        AND EXISTS (SELECT FROM public.job_limits)
+                      LIMIT 100000) AS due
+                GROUP BY workspace_id, job_type
+            )
+            SELECT held.name, coalesce(sum(waiting.count) FILTER (WHERE
+                       (SELECT coalesce(sum(running.count), 0) FROM running
+                        WHERE coalesce(held.job_type = running.job_type, true)
+                          AND coalesce(held.workspace_id = running.workspace_id, true)
+                          AND (NOT held.each_workspace OR running.workspace_id = waiting.workspace_id))
+                           >= held.max_running
+                       OR spent.tokens + extract(epoch FROM clock_timestamp() - spent.counted_at)::float8
+                              * held.rate / extract(epoch FROM held.period)::float8 < 1), 0)::bigint AS jobs
+            FROM public.job_limits AS held
+            LEFT JOIN waiting ON coalesce(held.job_type = waiting.job_type, true)
+                             AND coalesce(held.workspace_id = waiting.workspace_id, true)
+            LEFT JOIN jobworker.limit_tokens AS spent ON spent.limit_name = held.name
+                AND spent.workspace_id = CASE WHEN held.each_workspace THEN waiting.workspace_id
+                                              ELSE '00000000-0000-0000-0000-000000000000' END
+            GROUP BY held.name ORDER BY held.name
+            """)
+        var held: [(name: String, jobs: Int)] = []
+        for row in rows { held.append((try row.decode("name"), try row.decode("jobs"))) }
+        return held
+    }
+
     private static func limits(in rows: Rows) throws(PostgresError) -> [JobLimitStatus] {
         var limits: [JobLimitStatus] = []
         for row in rows {

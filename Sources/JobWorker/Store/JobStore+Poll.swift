@@ -22,14 +22,21 @@ package struct PollAnswer: Sendable {
     package let hasBacklog: Bool
     /// Whether an operation on many jobs waits for its next step.
     package let hasOperations: Bool
+    /// Whether nobody has looked for what to alert to for the time between two looks.
+    package let isAlertLookDue: Bool
+    /// The rules by which alerts are open.
+    package let openAlerts: [String]
 }
 
 extension JobStore {
     /// The timer's look at everything, all in one statement: says that this worker lives, takes back jobs whose worker
     /// fell silent, claims, and asks which schedule, which delivery and which job are next.
-    /// - Parameter attention: Stays known as waiting for wake-ups; `nil` where it isn't.
+    /// - Parameters:
+    ///   - attention: Stays known as waiting for wake-ups; `nil` where it isn't.
+    ///   - alertInterval: Between two looks for what to alert to.
     package func poll(
-        _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest
+        _ request: ClaimRequest, presence: WorkerPresence, attention: Attention? = nil, reaping: ReapRequest,
+        alertInterval: Duration = AlertRules().interval
     ) async throws(PostgresError) -> PollAnswer {
         let attending =
             attention.map { attention in
@@ -53,6 +60,8 @@ extension JobStore {
                    \(JobStore.nextDue) AS next_due,
                    EXISTS (SELECT FROM jobworker.dependency_backlog) AS has_backlog,
                    EXISTS (SELECT FROM public.job_operations WHERE state = 'running') AS has_operations,
+                   \(JobStore.isAlertLookDue(after: alertInterval)) AS is_alert_look_due,
+                   \(JobStore.openAlertRules) AS open_alerts,
                    claimed_jobs.*
             FROM (\(JobStore.takenBack)) AS taken
             LEFT JOIN claimed_jobs ON true
@@ -70,6 +79,7 @@ extension JobStore {
             // What else is amiss, claimed jobs must run.
             nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextTime(first, "next_due"),
             nextDelivery: JobStore.nextTime(first, "next_delivery"), hasBacklog: try first.decode("has_backlog"),
-            hasOperations: try first.decode("has_operations"))
+            hasOperations: try first.decode("has_operations"),
+            isAlertLookDue: try first.decode("is_alert_look_due"), openAlerts: try first.decode("open_alerts"))
     }
 }

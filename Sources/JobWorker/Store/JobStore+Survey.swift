@@ -100,6 +100,7 @@ extension JobStore {
                 VALUES ('public.jobs', 'SELECT,INSERT,UPDATE,DELETE'), ('public.job_logs', 'SELECT,INSERT,DELETE'),
                        ('public.job_audit', 'SELECT,INSERT'), ('public.job_queues', 'SELECT,INSERT,UPDATE,DELETE'),
                        ('public.job_limits', 'SELECT,INSERT,UPDATE,DELETE'),
+                       ('public.job_alerts', 'SELECT,INSERT,UPDATE,DELETE'),
                        ('public.job_workers', 'SELECT,INSERT,UPDATE,DELETE'),
                        ('public.job_workflows', 'SELECT'), ('public.job_dependencies', 'SELECT,INSERT'), ('public.job_schedules', 'SELECT,INSERT,UPDATE'),
                        ('public.webhook_endpoints', 'SELECT,INSERT,UPDATE'),

@@ -33,10 +33,12 @@ extension JobStore {
         return endpoints
     }
 
-    /// - Parameter sealedSecret: As the row is to hold it.
+    /// - Parameters:
+    ///   - workspace: `nil` for an endpoint of operators, which is told of alerts.
+    ///   - sealedSecret: As the row is to hold it.
     /// - Throws: `WebhookRefusal`, `PostgresError`.
     package func addWebhook(
-        _ url: String, in workspace: UUID, events: [String]?, jobTypes: [String]?, sealedSecret: String,
+        _ url: String, in workspace: UUID?, events: [String]?, jobTypes: [String]?, sealedSecret: String,
         by requester: Requester
     ) async throws -> WebhookEndpoint {
         try await writing(requester) { connection in

@@ -36,6 +36,16 @@ extension JobStore {
         }
     }
 
+    /// The job of this name in a workflow; `nil` where there is none. Relies on `jobs_workflow_step`.
+    package func step(_ name: String, ofWorkflow id: UUID) async throws(PostgresError) -> UUID? {
+        try await pool.query(
+            """
+            /* jobworker:workflows.step */
+            SELECT id FROM public.jobs WHERE workflow_id = \(id) AND workflow_step = \(name)
+            """
+        ).first?.decode("id")
+    }
+
     /// Adds jobs that may wait for others, and belong to no workflow.
     /// - Returns: Their ids, in the order given.
     /// - Throws: `WorkflowRefusal`, `PostgresError`.

@@ -6,7 +6,8 @@ package struct WebhookDelivery: Sendable {
     /// The same at every try, so that a receiver can drop repeats.
     package let id: UUID
     package let endpointID: UUID
-    package let workspaceID: UUID
+    /// `nil` for an endpoint of operators.
+    package let workspaceID: UUID?
     package let url: String
     /// As it is stored.
     package let sealedSecret: String

@@ -1,10 +1,11 @@
 package import FoundationEssentials
 package import Postgres
 
-/// Where events of a workspace's jobs are sent.
+/// Where events of a workspace's jobs are sent, or alerts.
 package struct WebhookEndpoint: Sendable, Hashable {
     package let id: UUID
-    package let workspaceID: UUID
+    /// `nil` for one of operators, which is told of alerts.
+    package let workspaceID: UUID?
     package let url: String
     /// `nil` for all.
     package let events: [String]?
@@ -28,7 +29,7 @@ package struct WebhookEndpoint: Sendable, Hashable {
 
     package init(_ row: Row) throws(PostgresError) {
         id = try row.decode("id")
-        workspaceID = try row.decode("workspace_id")
+        workspaceID = try row.decodeIfPresent("workspace_id")
         url = try row.decode("url")
         events = try row.decodeIfPresent("events")
         jobTypes = try row.decodeIfPresent("job_types")
@@ -45,7 +46,7 @@ package struct WebhookEndpoint: Sendable, Hashable {
 package struct WebhookDeliveryRecord: Sendable, Hashable {
     package let id: UUID
     package let endpointID: UUID
-    package let workspaceID: UUID
+    package let workspaceID: UUID?
     package let jobID: UUID?
     package let event: String
     /// `pending`, `delivered` or `failed`.
@@ -67,7 +68,7 @@ package struct WebhookDeliveryRecord: Sendable, Hashable {
     package init(_ row: Row) throws(PostgresError) {
         id = try row.decode("id")
         endpointID = try row.decode("endpoint_id")
-        workspaceID = try row.decode("workspace_id")
+        workspaceID = try row.decodeIfPresent("workspace_id")
         jobID = try row.decodeIfPresent("job_id")
         event = try row.decode("event")
         status = try row.decode("status")

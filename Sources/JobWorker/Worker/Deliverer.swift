@@ -201,10 +201,11 @@ final class Deliverer: Sendable {
 
     private func report(_ settlement: DeliverySettlement, _ status: String?) {
         let delivery = settlement.delivery
-        let facts: Logger.Metadata = [
+        var facts: Logger.Metadata = [
             "WEBHOOK_ID": "\(delivery.endpointID)", "DELIVERY_ID": "\(delivery.id)", "EVENT": "\(delivery.event)",
-            "WORKSPACE_ID": "\(delivery.workspaceID)", "ERROR": "\(settlement.answer.error ?? "")",
+            "ERROR": "\(settlement.answer.error ?? "")",
         ]
+        if let workspace = delivery.workspaceID { facts["WORKSPACE_ID"] = "\(workspace)" }
         switch status {
         case "delivered": worker.metrics.delivered("delivered")
         case "pending":

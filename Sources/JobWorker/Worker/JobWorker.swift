@@ -13,6 +13,7 @@ public import ServiceLifecycle
 ///          ├─ ticker       makes the jobs of schedules
 ///          ├─ deliverer    sends what webhooks are to be told, where there is a transport for it
 ///          ├─ upkeep       changes many jobs bit by bit, takes old ones
+///          ├─ alarm        looks for what administrators are to be alerted to
 ///          └─ poller       claims; each job is a child task
 public final class JobWorker: Service {
     /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
@@ -169,6 +170,7 @@ public final class JobWorker: Service {
                 loops.addTask { await self.poller.ticker.run() }
                 loops.addTask { await self.deliverer?.run() }
                 loops.addTask { await self.poller.upkeep.run() }
+                loops.addTask { await self.poller.alarm.run() }
                 loops.addTask { await self.listen() }
                 await claimUntilStopped()
                 await finishDeliveries()

@@ -26,6 +26,7 @@ final class Poller: Sendable {
     let ticker: Ticker
     private let deliverer: Deliverer?
     let upkeep: Upkeep
+    let alarm: Alarm
     private let running: RunningJobs
     private let store: JobStore
     private let state: WorkerState
@@ -49,6 +50,7 @@ final class Poller: Sendable {
         self.deliverer = deliverer
         ticker = Ticker(store: store, state: state, logger: logger)
         upkeep = Upkeep(store: store, state: state, logger: logger, configuration: configuration)
+        alarm = Alarm(store: store, state: state, logger: logger, configuration: configuration)
         self.running = running
         self.store = store
         self.state = state
@@ -71,6 +73,7 @@ final class Poller: Sendable {
         intake.stop()
         ticker.stop()
         upkeep.stop()
+        alarm.stop()
     }
 
     /// Looks now.
@@ -193,7 +196,8 @@ final class Poller: Sendable {
         do throws(PostgresError) {
             answer = try await store.poll(
                 request, presence: presence(configuration, types: types),
-                attention: intake.isAttending ? attention : nil, reaping: reaping)
+                attention: intake.isAttending ? attention : nil, reaping: reaping,
+                alertInterval: configuration.alerts.interval)
         } catch {
             intake.fail(claiming)
             throw error
@@ -201,10 +205,12 @@ final class Poller: Sendable {
         ticker.hear(next: answer.nextSchedule, now: answer.now)
         deliverer?.hear(next: answer.nextDelivery, now: answer.now)
         if answer.hasOperations { upkeep.hearOperations() }
+        alarm.hear(isLookDue: answer.isAlertLookDue)
         state.update { snapshot in
             snapshot.polled(
                 at: answer.now, serverStartedAt: answer.serverStartedAt, askedAt: askedAt, configuration, now: .now)
             snapshot.counts.reaped += answer.reaped
+            snapshot.openAlerts = answer.openAlerts
         }
         state.metrics.tookBack(answer.reaped)
         state.metrics.polled(callers > 0 ? .request : .timer)

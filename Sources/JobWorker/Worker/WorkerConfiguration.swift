@@ -51,6 +51,8 @@ public struct WorkerConfiguration: Sendable {
     package var retentionDays: [String: Int] = [:]
     /// Whether what is kept no longer in `jobs` stays in `jobs_archive`.
     package var archives = false
+    /// What administrators are alerted to.
+    package var alerts = AlertRules()
     /// From the start to the first look at what is old.
     package var retentionDelay = Duration.seconds(Double.random(in: 30...90))
 

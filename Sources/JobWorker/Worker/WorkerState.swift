@@ -59,6 +59,8 @@ package final class WorkerState: Sendable {
         /// Types that are not served although configured, and why.
         package var unservedTypes: [String: String] = [:]
         package var counts = Counts()
+        /// The rules by which alerts are open, as of the latest poll.
+        package var openAlerts: [String] = []
     }
 
     private struct State {

@@ -12,19 +12,23 @@ struct WebhooksAdd: AsyncParsableCommand {
         abstract: "Adds an endpoint, and prints its secret, once.",
         discussion: """
             Messages are signed with the secret as the Standard Webhooks specification says. The URL has to lead to a \
-            public address unless WORKER_WEBHOOK_ALLOW_PRIVATE is set for the workers.
+            public address unless WORKER_WEBHOOK_ALLOW_PRIVATE is set for the workers. Without --workspace it is an \
+            endpoint of operators: it is told of alerts, and of no jobs.
             """)
 
     @Argument(help: "Where to send: https://…, or http://….")
     var url: String
 
-    @Option(help: ArgumentHelp("The workspace whose jobs it is told of.", valueName: "uuid"))
-    var workspace: UUID
+    @Option(help: ArgumentHelp("The workspace whose jobs it is told of; alerts without.", valueName: "uuid"))
+    var workspace: UUID?
 
     @Option(
         name: .customLong("event"),
         help: ArgumentHelp(
-            "Only these: job.completed, job.failed, job.dead_letter, job.cancelled, job.retried; may be a list.",
+            """
+            Only these: job.completed, job.failed, job.dead_letter, job.cancelled, job.retried; or alert.raised, \
+            alert.resolved; may be a list.
+            """,
             valueName: "event"))
     var events: [String] = []
 

@@ -7,10 +7,12 @@ struct Workflows: AsyncParsableCommand {
         discussion: """
             Examples:
               jobworker workflow run import.json --workspace $WS
+              jobworker workflow split resize --finally report --size 500 --items images.jsonl --workspace $WS
               jobworker workflow show $ID --dot | dot -Tsvg > import.svg
               jobworker workflow retry $ID
             """,
         subcommands: [
-            WorkflowRun.self, WorkflowShow.self, WorkflowList.self, WorkflowCancel.self, WorkflowRetry.self,
+            WorkflowRun.self, WorkflowSplit.self, WorkflowShow.self, WorkflowList.self, WorkflowCancel.self,
+            WorkflowRetry.self,
         ])
 }

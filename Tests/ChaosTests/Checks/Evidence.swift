@@ -18,7 +18,7 @@ struct Evidence: Sendable {
         var how: String?
     }
 
-    func gather(ledgers: [String], clients: Clients, faults: FaultLog) async throws {
+    func gather(ledgers: [String], clients: Clients, faults: FaultLog, received: [String]) async throws {
         for path in ledgers {
             let executions = read(path)
             for begin in stride(from: 0, to: executions.count, by: 2000) {
@@ -40,6 +40,7 @@ struct Evidence: Sendable {
             "INSERT INTO chaos.acknowledged SELECT DISTINCT * FROM unnest(\(clients.acknowledged))")
         try await database.admin.query(
             "INSERT INTO chaos.rolled_back SELECT * FROM unnest(\(clients.rolledBack))")
+        try await database.admin.query("INSERT INTO chaos.received SELECT DISTINCT * FROM unnest(\(received))")
         try await database.admin.withConnection { try await $0.runScript("ANALYZE") }
     }
 

@@ -20,7 +20,7 @@ extension Invariant {
                 WHERE old_status IS NOT NULL AND status IS NOT NULL
                   AND (old_token, old_worker) IS DISTINCT FROM (token, worker)
                   AND NOT (old_status = 'pending' AND status = 'processing')
-                  AND NOT (who = '\(ChaosDatabase.client)' AND token IS NULL AND status = 'pending')
+                  AND NOT (who = '\(ChaosDatabase.client)' AND token IS NULL AND status IN ('pending', 'blocked'))
                 """),
         Invariant(
             name: "attempts never exceed their maximum",
@@ -43,7 +43,7 @@ extension Invariant {
                 WITH counted AS (
                     SELECT a.job, count(*) FILTER (WHERE a.old_status = 'processing' AND a.attempts = a.old_attempts - 1) AS back,
                            coalesce(sum(a.old_attempts) FILTER (
-                               WHERE a.old_status IN \(isFinal) AND a.status = 'pending'), 0) AS reset
+                               WHERE a.old_status IN \(isFinal) AND a.status IN ('pending', 'blocked')), 0) AS reset
                     FROM chaos.audit AS a GROUP BY a.job
                 ), ran AS (SELECT job, count(*) AS runs FROM chaos.executions GROUP BY job)
                 SELECT j.id AS job, format('%s executions, %s attempts, %s given back, %s reset by hand', runs, attempts,

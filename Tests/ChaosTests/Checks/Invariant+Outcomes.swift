@@ -56,7 +56,7 @@ extension Invariant {
             sql: """
                 SELECT job, format('%s: %s -> %s by %s', at, old_status, status, who) AS detail FROM chaos.audit
                 WHERE old_status IN \(isFinal) AND status IS DISTINCT FROM old_status
-                  AND NOT (who = '\(ChaosDatabase.client)' AND status = 'pending' AND old_status <> 'completed')
+                  AND NOT (who = '\(ChaosDatabase.client)' AND status IN ('pending', 'blocked') AND old_status <> 'completed')
                 """),
         Invariant(
             name: "only the transitions of the model happen",
@@ -65,7 +65,8 @@ extension Invariant {
                 WHERE old_status IS DISTINCT FROM status AND (coalesce(old_status, 'none'), coalesce(status, 'none')) NOT IN (
                     ('none', 'pending'), ('pending', 'processing'), ('pending', 'cancelled'),
                     ('processing', 'completed'), ('processing', 'failed'), ('processing', 'pending'),
-                    ('processing', 'cancelled'), ('failed', 'pending'), ('cancelled', 'pending'))
+                    ('processing', 'cancelled'), ('failed', 'pending'), ('cancelled', 'pending'),
+                    ('none', 'blocked'), ('blocked', 'pending'), ('blocked', 'cancelled'), ('cancelled', 'blocked'))
                 """),
         Invariant(
             name: "a worker ends only when it is told to",

@@ -3,8 +3,10 @@ struct Invariant: Sendable {
     let name: String
     /// Gives `job` (or NULL) and `detail` for each violation.
     let sql: String
+    /// Breaks it in what was written down, for `--prove`: whether the query would notice.
+    var spoil: String?
 
-    static let all = outcomes + claims + times + rows
+    static let all = outcomes + claims + times + rows + arrangements
 
     /// `1 s, doubled for each attempt, up to the greatest`, in seconds.
     static func delay(_ attempt: String) -> String {

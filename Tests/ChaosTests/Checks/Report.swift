@@ -41,6 +41,32 @@ struct Report: Sendable {
         return failed
     }
 
+    /// Breaks each invariant that says how in the evidence, and looks whether its query notices.
+    /// - Returns: How many are blind.
+    func prove() async throws -> Int {
+        var blind = 0
+        for invariant in Invariant.all {
+            guard let spoil = invariant.spoil else { continue }
+            struct Undone: Error { let count: Int }
+            do {
+                try await database.admin.transaction { connection in
+                    for sql in ["SET LOCAL session_replication_role = replica"]
+                        + spoil.split(separator: ";").map(String.init)
+                    {
+                        try connection.execute(Statement(stringLiteral: sql))
+                    }
+                    let rows = try connection.execute(
+                        Statement(stringLiteral: "SELECT job FROM (\(invariant.sql)) AS broken LIMIT 1"))
+                    throw Undone(count: rows.count)
+                }
+            } catch let undone as Undone {
+                Swift.print("\(undone.count > 0 ? "notices" : "BLIND"): \(invariant.name)")
+                if undone.count == 0 { blind += 1 }
+            }
+        }
+        return blind
+    }
+
     private func found(_ invariant: Invariant) async throws -> Rows {
         try await database.admin.query(
             Statement(stringLiteral: "SELECT job, detail FROM (\(invariant.sql)) AS broken LIMIT 1000"))
@@ -56,7 +82,7 @@ struct Report: Sendable {
         try await show("faults", "SELECT kind AS name, count(*) AS count FROM chaos.faults GROUP BY kind ORDER BY kind")
         Swift.print(
             """
-            clients: \(counts.added) added, \(counts.duplicates) duplicates, \(counts.cancelled) cancelled, \
+            clients: \(counts.added) added, \(counts.workflows) workflows, \(counts.duplicates) duplicates, \(counts.cancelled) cancelled, \
             \(counts.retried) retried, \(counts.refused) refused, \(counts.unanswered) unanswered
             """)
         try await show(
@@ -78,6 +104,17 @@ struct Report: Sendable {
             SELECT CASE WHEN is_deaf THEN 'deaf' ELSE 'frozen' END AS name, count(*) AS count
             FROM (\(Invariant.overlaps)) AS o WHERE is_frozen OR is_deaf GROUP BY 1
             """)
+        try await show(
+            "jobs of schedules",
+            """
+            SELECT schedule.name, count(*) AS count FROM public.jobs JOIN public.job_schedules AS schedule
+                ON schedule.id = jobs.schedule_id GROUP BY 1 ORDER BY 1
+            """)
+        try await show(
+            "events",
+            "SELECT event AS name, count(*) AS count FROM public.webhook_deliveries GROUP BY 1 ORDER BY 1")
+        try await show(
+            "alerts", "SELECT rule AS name, count(*) AS count FROM public.job_alerts GROUP BY 1 ORDER BY 1")
         try await neverRun()
         try await recoveries()
     }

@@ -6,7 +6,7 @@ import Synchronization
 /// Those who add jobs, and cancel and retry them by hand, all along.
 final class Clients: Sendable {
     struct Counts: Sendable {
-        var added = 0, duplicates = 0, cancelled = 0, retried = 0, refused = 0, unanswered = 0
+        var added = 0, duplicates = 0, cancelled = 0, retried = 0, refused = 0, unanswered = 0, workflows = 0
     }
 
     private struct State {
@@ -58,7 +58,7 @@ final class Clients: Sendable {
     }
 
     /// Adds jobs, and repeats that until somebody answers, as a careful client does.
-    private func add(_ jobs: [NewJob]) async {
+    func add(_ jobs: [NewJob]) async {
         while !Task.isCancelled {
             do throws(PostgresError) {
                 let answers = try await store.enqueue(jobs)
@@ -73,6 +73,17 @@ final class Clients: Sendable {
                 guard error.isTransient else { return }
                 try? await Task.sleep(for: .milliseconds(200))
             }
+        }
+    }
+
+    /// Adds a workflow. Not repeated where nobody answers: it would be another one.
+    func addWorkflow(_ jobs: [LinkedJob]) async {
+        do {
+            _ = try await store.addWorkflow(
+                LinkedJob.list(jobs), named: "diamond", in: JobMix.workspace, by: Clients.requester)
+            state.withLock { $0.counts.workflows += 1 }
+        } catch {
+            state.withLock { $0.counts.unanswered += 1 }
         }
     }
 

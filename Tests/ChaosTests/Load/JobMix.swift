@@ -5,7 +5,7 @@ import Postgres
 /// Draws jobs of every kind.
 enum JobMix {
     static let workspace = UUID(uuid: (0xC4, 0xA0, 0x5, 0, 0, 0, 0x40, 0, 0x80, 0, 0, 0, 0, 0, 0, 1))
-    static let types = shares.map(\.value).sorted()
+    static let types = (shares.map(\.value) + Arrangements.types).sorted()
 
     private static let shares: [(weight: Int, value: String)] = [
         (44, "short"), (8, "long"), (11, "flaky"), (5, "doomed"), (6, "snoozing"), (3, "deaf"), (6, "lingering"),

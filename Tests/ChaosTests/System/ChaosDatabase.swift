@@ -96,6 +96,7 @@ struct ChaosDatabase: Sendable {
         );
         CREATE TABLE chaos.acknowledged (job uuid NOT NULL);
         CREATE TABLE chaos.rolled_back (job uuid NOT NULL);
+        CREATE TABLE chaos.received (id text PRIMARY KEY);
         CREATE VIEW chaos.claims AS
             SELECT * FROM chaos.audit WHERE status = 'processing' AND old_status IS DISTINCT FROM 'processing';
         """

@@ -18,6 +18,8 @@ struct Behaviour: Codable, Sendable {
     /// Time for tidying up after a cancel.
     var lingers = 0
     var reports = false
+    /// The results of what it waited for; they are part of its own.
+    var parents: JSONValue?
 }
 
 /// Does what the job's behaviour says, and writes all of it into the ledger.
@@ -52,7 +54,9 @@ struct LedgerProcessor: JobProcessor {
             throw JobFailure.retryable("Attempt \(job.attempt) fails")
         }
         ledger.add(.done, run: run, of: job)
-        return JSONText("{\"run\":\"\(run)\",\"text\":\"\(String(repeating: "x", count: behaviour.size))\"}")
+        let parents = try behaviour.parents.map { ",\"parents\":\(try JSONText(encoding: $0).text)" } ?? ""
+        return JSONText(
+            "{\"run\":\"\(run)\",\"text\":\"\(String(repeating: "x", count: behaviour.size))\"\(parents)}")
     }
 
     private func work(_ behaviour: Behaviour, run: String, job: Job, context: JobContext) async throws {

@@ -11,6 +11,8 @@ import Testing
     private static let emptyPanels = ["Requests to Apollo.io A", "Taken back, lost, given back B"]
 
     @Test func `every panel shows something of a worker at work, and every alert can be evaluated`() async throws {
+        try await database.run(
+            "INSERT INTO public.job_limits (name, job_type, max_running) VALUES ('mails', 'mail', 1)")
         let daemon = try await RunningDaemon.start(
             database,
             environment: [

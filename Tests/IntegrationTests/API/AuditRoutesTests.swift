@@ -22,6 +22,9 @@ import Testing
     /// What a route's own rules want, beyond its declaration.
     private static let bodies: [String: @Sendable (UUID) -> String] = [
         "POST /api/schedules": { #"{"workspace_id":"\#($0.text)","name":"x","job_type":"noop","every_seconds":60}"# },
+        "POST /api/workflows/split": {
+            #"{"workspace_id":"\#($0.text)","job_type":"noop","finally":"noop","items":[1]}"#
+        },
         "POST /api/workflows": { #"{"workspace_id":"\#($0.text)","jobs":[{"name":"a","job_type":"noop"}]}"# },
         "POST /api/jobs/bulk": { #"{"action":"cancel","filter":{"workspace_id":"\#($0.text)"}}"# },
         "PATCH /api/schedules/{id}": { _ in #"{"every_seconds":120}"# },

@@ -37,6 +37,29 @@ import Testing
         }
     }
 
+    @Test func `figures tell how many due jobs each limit keeps from starting`() async throws {
+        let store = database.store()
+        #expect(try await store.heldByLimits().isEmpty)
+        try await database.run(
+            """
+            INSERT INTO public.job_limits (name, job_type, each_workspace, max_running, rate)
+            VALUES ('each', 'mail', true, 1, NULL), ('none', 'other', false, 1, NULL), ('rate', 'mail', false, NULL, 1)
+            """)
+        let other = try await database.insertWorkspace()
+        try await database.insertJob("mail", status: .processing)
+        for _ in 0..<3 { try await database.insertJob("mail") }
+        try await database.insertJob("mail", scheduledIn: .seconds(600))
+        // That workspace has room left.
+        for _ in 0..<2 { try await database.insertJob("mail", workspace: other) }
+        #expect(try await store.heldByLimits().map { "\($0.name) \($0.jobs)" } == ["each 3", "none 0", "rate 0"])
+        try await database.run(
+            """
+            INSERT INTO jobworker.limit_tokens VALUES
+                ('rate', '00000000-0000-0000-0000-000000000000', 0.1, clock_timestamp())
+            """)
+        #expect(try await store.heldByLimits().map { "\($0.name) \($0.jobs)" } == ["each 3", "none 0", "rate 5"])
+    }
+
     @Test func `rules of a queue stay where they aren't named`() async throws {
         try await withAPI(on: database) { api in
             let set = try await api.send(

@@ -13,6 +13,7 @@ import Testing
         "jobs list", "jobs show", "jobs logs", "jobs watch", "jobs wait", "why", "stats", "queues list", "workers list",
         "schedules list", "schedules show", "schedules next", "webhooks list", "webhooks deliveries",
         "workflow list", "workflow show", "dlq groups", "dlq list", "operations list", "operations show", "limits list",
+        "alerts list",
         "handlers list", "handlers check", "handlers run",
         "audit list", "keys generate", "keys check", "config", "doctor", "health", "reference",
     ]
@@ -24,7 +25,9 @@ import Testing
     /// What they leave is for `LimitRoutesTests`.
     private static let ofLimits: Set<String> = ["queues set", "limits set", "limits remove"]
     /// What they leave is for `WorkflowTests`.
-    private static let ofWorkflows: Set<String> = ["workflow run", "workflow cancel", "workflow retry"]
+    private static let ofWorkflows: Set<String> = [
+        "workflow run", "workflow split", "workflow cancel", "workflow retry",
+    ]
     /// What runs the program or prepares a database, before anybody could be named.
     private static let setUp: Set<String> = ["run", "dev", "migrate"]
 

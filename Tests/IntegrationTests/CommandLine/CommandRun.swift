@@ -71,8 +71,10 @@ struct CommandRun {
         let custom = Dictionary(environment.map { (Environment.Key(stringLiteral: $0.key), $0.value) }) { first, _ in
             first
         }
+        // A suite's time limit cancels the test, which ends no program: one that hangs is killed, and its status is 124.
+        let bounded = ["timeout", "--foreground", "--kill-after=5", "240", program] + arguments
         let result = try await Subprocess.run(
-            .name("env"), arguments: Arguments([program] + arguments), environment: .custom(custom),
+            .name("env"), arguments: Arguments(bounded), environment: .custom(custom),
             input: .string(input), output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))
         let status: Int32
         switch result.terminationStatus {

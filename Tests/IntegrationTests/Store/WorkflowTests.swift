@@ -105,6 +105,32 @@ import Testing
         #expect(try await database.count("error_message LIKE 'Cancelled because job %'") == 3)
     }
 
+    @Test(arguments: ["failed", "dead_letter", "cancelled"])
+    func `an arm that doesn't complete cancels what joins both, at once, and leaves the other arm alone`(
+        ending: String
+    ) async throws {
+        _ = try await diamond()
+        try await set("a", "completed")
+        try await set("b", ending)
+        #expect(try await states == "a completed, b \(ending), c pending, d cancelled")
+        try await set("c", "completed")
+        #expect(try await states == "a completed, b \(ending), c completed, d cancelled")
+    }
+
+    @Test func `both arms fail: what joins them is cancelled once, or runs`() async throws {
+        for (policy, end) in [(LinkedJob.OnDependencyFailure.cancel, "cancelled"), (.run, "pending")] {
+            try await database.run("DELETE FROM public.jobs")
+            _ = try await diamond(policy)
+            try await set("a", "completed")
+            try await database.run(
+                "UPDATE public.jobs SET status = 'failed' WHERE workflow_step IN ('b', 'c')")
+            #expect(try await states == "a completed, b failed, c failed, d \(end)")
+            #expect(
+                try await database.count(
+                    "message LIKE 'Cancelled because%'", of: "public.job_logs") == (end == "cancelled" ? 1 : 0))
+        }
+    }
+
     @Test func `where it is to run all the same, a child only waits for its parents' end`() async throws {
         _ = try await diamond(.run)
         try await set("a", "completed")

@@ -23,7 +23,7 @@ struct WebhookScene {
     /// Adds an endpoint; its secret is the scene's.
     @discardableResult
     func endpoint(
-        _ url: String, events: [String]? = nil, jobTypes: [String]? = nil, workspace: UUID = TestDatabase.workspace
+        _ url: String, events: [String]? = nil, jobTypes: [String]? = nil, workspace: UUID? = TestDatabase.workspace
     ) async throws -> UUID {
         let sealed = try secret.sealed(by: vault, workspace: workspace)
         let rows = try await database.query(
