@@ -49,7 +49,7 @@ public struct WorkerProgram: Sendable {
     /// table of jobs into the database's connection. Writing to what stands in for it fails, as it would to a closed one.
     private func holdStandardDescriptors() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
-            open("/dev/null", O_RDONLY)
+            _ = open("/dev/null", O_RDONLY)
         }
     }
 }
