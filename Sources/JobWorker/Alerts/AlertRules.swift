@@ -11,19 +11,19 @@ package enum AlertRule: String, Sendable, Hashable, CaseIterable {
 }
 
 /// From when on a situation is worth an alert to administrators. All workers of a database are to have the same.
-public struct AlertRules: Sendable, Hashable {
+package struct AlertRules: Sendable, Hashable {
     /// Between two looks, over all workers.
-    public var interval: Duration
+    package var interval: Duration
     /// So many dead letters of a type within an hour; 0 for no alert.
-    public var deadLetters: Int
+    package var deadLetters: Int
     /// So many due jobs of a queue; 0 for no alert.
-    public var queueDepth: Int
+    package var queueDepth: Int
     /// So long nothing was completed in a queue while a job was due; zero for no alert.
-    public var stalledAfter: Duration
+    package var stalledAfter: Duration
     /// Whether a worker that falls silent is worth one.
-    public var tellsLostWorkers: Bool
+    package var tellsLostWorkers: Bool
 
-    public init(
+    package init(
         interval: Duration = .seconds(15), deadLetters: Int = 1, queueDepth: Int = 10_000,
         stalledAfter: Duration = .seconds(1800), tellsLostWorkers: Bool = true
     ) {

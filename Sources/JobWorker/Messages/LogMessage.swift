@@ -155,10 +155,10 @@ extension LogMessage {
     // MARK: Alerts
 
     /// Once for a situation, by the worker that found it.
-    public static let alertRaised = LogMessage(
+    package static let alertRaised = LogMessage(
         "b3a308183f40488f94841024b41c47e6", .error,
         "alert raised", isAlwaysWritten: true)
-    public static let alertResolved = LogMessage(
+    package static let alertResolved = LogMessage(
         "983071dff7dd4402abe71e59224fea18", .notice,
         "alert resolved", isAlwaysWritten: true)
 
