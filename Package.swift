@@ -112,6 +112,7 @@ let package = Package(
                 .embedInCode("0024_queue_rules.sql"),
                 .embedInCode("0025_short_conditions.sql"),
                 .embedInCode("0026_sessions.sql"),
+                .embedInCode("0029_run_figures.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

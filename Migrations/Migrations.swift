@@ -50,5 +50,6 @@ public struct Migration: Sendable {
         Migration(24, "queue_rules", PackageResources._024_queue_rules_sql),
         Migration(25, "short_conditions", PackageResources._025_short_conditions_sql),
         Migration(26, "sessions", PackageResources._026_sessions_sql),
+        Migration(29, "run_figures", PackageResources._029_run_figures_sql),
     ]
 }

@@ -1,12 +1,12 @@
 import ControlPlane
-import FoundationEssentials
+package import FoundationEssentials
 import Glibc
 import JobWorker
 package import Logging
 package import Postgres
 import ServiceLifecycle
 import Synchronization
-import Tokens
+package import Tokens
 
 /// Tells open streams which jobs have changed, whoever changed them.
 ///
@@ -294,7 +294,7 @@ package final class EventHub: Service {
 
 extension APIDatabase {
     /// The workspaces that a member may look into now.
-    func workspaces(of member: Member) async throws -> Set<UUID> {
+    package func workspaces(of member: Member) async throws -> Set<UUID> {
         let rows = try await reading(as: .member(member)).query(
             "/* jobworker:events.rights */ SELECT mine.id FROM jobworker.my_workspaces() AS mine (id)")
         var workspaces: Set<UUID> = []

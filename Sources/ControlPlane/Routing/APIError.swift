@@ -45,7 +45,7 @@ extension APIError {
         "No operator token is configured, so nobody can be let in here. Set WORKER_SECRET_TOKEN.")
     static let otherRole = APIError(
         .forbidden, code: "forbidden", "Only tokens with the role \"authenticated\" are let in here.")
-    static let operatorsOnly = APIError(.forbidden, code: "forbidden", "This is for operators alone.")
+    package static let operatorsOnly = APIError(.forbidden, code: "forbidden", "This is for operators alone.")
     static let busy = APIError(
         .serviceUnavailable, code: "busy", "Too many requests are being worked on. Try again in a moment.",
         headers: [.retryAfter: "1"])
