@@ -5,6 +5,7 @@ import HTTPTypes
 import HummingbirdCore
 import JobWorker
 import NIOCore
+import Postgres
 
 /// The pages for people: plain HTML made here, with a small script that keeps it live.
 ///
@@ -184,7 +185,7 @@ package struct Dashboard: Sendable {
         _ handler: @escaping @Sendable (Visit) async throws -> Response
     ) -> Route {
         Route(.get, path, access: .anyone, summary, parameters: parameters) { request in
-            await answer(request) { try await handler($0) }
+            try await answer(request) { try await handler($0) }
         }
     }
 
@@ -193,7 +194,7 @@ package struct Dashboard: Sendable {
         _ handler: @escaping @Sendable (Visit, Form) async throws -> Response
     ) -> Route {
         Route(.post, path, access: .anyone, summary, parameters: parameters) { request in
-            await answer(request) { visit in
+            try await answer(request) { visit in
                 let form = try Form(request)
                 guard Self.isOwnOrigin(request), form["form_token"] == visit.session.formToken else {
                     throw PageError.foreignForm
@@ -207,14 +208,19 @@ package struct Dashboard: Sendable {
         }
     }
 
-    private func answer(_ request: APIRequest, _ work: @Sendable (Visit) async throws -> Response) async -> Response {
+    /// - Throws: What nobody foresaw, to be logged as that of any route.
+    private func answer(
+        _ request: APIRequest, _ work: @Sendable (Visit) async throws -> Response
+    ) async throws -> Response {
         var session: Session?
         do {
             return Layout.guarded(
-                try await gate.pass {
-                    let visit = try await visit(request)
-                    session = visit.session
-                    return try await work(visit)
+                try await parts.database.translated {
+                    try await gate.pass {
+                        let visit = try await visit(request)
+                        session = visit.session
+                        return try await work(visit)
+                    }
                 })
         } catch PageError.signInFirst {
             return Layout.guarded(Layout.redirect("/dashboard/sign-in"))
@@ -224,7 +230,7 @@ package struct Dashboard: Sendable {
                 .forbidden, session)
         } catch let error as APIError {
             return Self.problem(error.message, error.status, session)
-        } catch {
+        } catch let error as PostgresError where error.isTransient {
             return Self.problem(
                 "The database doesn't answer. This page works again when it does.", .serviceUnavailable, session)
         }

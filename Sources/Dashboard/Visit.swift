@@ -188,7 +188,7 @@ struct Visit: Sendable {
                 SELECT queue, job_type FROM (
                     SELECT coalesce(job_queue, 'default') AS queue, job_type FROM public.jobs
                     WHERE status = 'pending' AND workspace_id IS NOT NULL
-                      AND created_at < clock_timestamp() - interval '30 seconds' LIMIT 5000) AS some
+                      AND created_at < clock_timestamp() - interval '30 seconds' LIMIT 5000) AS counted
                 GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2
                 """)
             return try rows.map { RunFigures.Kind(queue: try $0.decode("queue"), type: try $0.decode("job_type")) }

@@ -72,18 +72,18 @@ struct OverviewFigures: Sendable, Hashable {
             """
             /* jobworker:dashboard.lanes */
             WITH RECURSIVE lanes AS (
-                (SELECT coalesce(job_queue, 'default') AS queue, coalesce(priority, 0) AS priority, 1 AS place
+                (SELECT coalesce(job_queue, 'default')::text AS queue, coalesce(priority, 0) AS priority, 1 AS place
                  FROM public.jobs WHERE status = 'pending'
                  ORDER BY coalesce(job_queue, 'default'), coalesce(priority, 0) DESC LIMIT 1)
                 UNION ALL
                 SELECT following.* FROM lanes CROSS JOIN LATERAL (
-                    (SELECT coalesce(job_queue, 'default'), coalesce(priority, 0), lanes.place + 1
+                    (SELECT coalesce(job_queue, 'default')::text, coalesce(priority, 0), lanes.place + 1
                      FROM public.jobs
                      WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
                        AND coalesce(priority, 0) < lanes.priority
                      ORDER BY coalesce(priority, 0) DESC LIMIT 1)
                     UNION ALL
-                    (SELECT coalesce(job_queue, 'default'), coalesce(priority, 0), lanes.place + 1
+                    (SELECT coalesce(job_queue, 'default')::text, coalesce(priority, 0), lanes.place + 1
                      FROM public.jobs
                      WHERE status = 'pending' AND coalesce(job_queue, 'default') > lanes.queue
                      ORDER BY coalesce(job_queue, 'default'), coalesce(priority, 0) DESC LIMIT 1)
@@ -97,14 +97,14 @@ struct OverviewFigures: Sendable, Hashable {
                 SELECT count(*) FROM (
                     SELECT FROM public.jobs
                     WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
-                      AND coalesce(priority, 0) = lanes.priority LIMIT \(countMax + 1)) AS some) AS waiting
+                      AND coalesce(priority, 0) = lanes.priority LIMIT \(countMax + 1)) AS counted) AS waiting
             CROSS JOIN LATERAL (
                 SELECT count(*), min(due_at) AS oldest FROM (
                     SELECT greatest(created_at, scheduled_for, next_retry_at) AS due_at FROM public.jobs
                     WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
                       AND coalesce(priority, 0) = lanes.priority
                       AND greatest(created_at, scheduled_for, next_retry_at) <= statement_timestamp()
-                    ORDER BY greatest(created_at, scheduled_for, next_retry_at) LIMIT \(countMax + 1)) AS some) AS due
+                    ORDER BY greatest(created_at, scheduled_for, next_retry_at) LIMIT \(countMax + 1)) AS counted) AS due
             """)
         for row in lanes {
             let age: Double? = try row.decodeIfPresent("age")
@@ -143,7 +143,7 @@ struct OverviewFigures: Sendable, Hashable {
                 CROSS JOIN LATERAL (SELECT count(*) FROM (
                     SELECT FROM public.jobs WHERE workspace_id = mine.id AND jobs.status = rare.status
                       AND jobs.status IN ('blocked', 'failed', 'dead_letter', 'cancelled')
-                    LIMIT \(countMax + 1)) AS some) AS jobs
+                    LIMIT \(countMax + 1)) AS counted) AS jobs
             )
             SELECT status, sum(count)::bigint AS count, NULL::bigint AS due, NULL::float8 AS age FROM known GROUP BY 1
             UNION ALL
