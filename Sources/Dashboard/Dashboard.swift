@@ -40,12 +40,13 @@ package struct Dashboard: Sendable {
 
     /// - Parameters:
     ///   - api: Every route that pages may ask.
+    ///   - hub: Hears of changes while pages are open.
     ///   - settings: Those that hold now.
     package init(
-        api: [Route], database: APIDatabase, authentication: Authentication,
+        api: [Route], database: APIDatabase, hub: EventHub, authentication: Authentication,
         settings: @escaping @Sendable () async -> [Setting] = { [] }
     ) {
-        parts = Parts(api: RouteTable(api), database: database, settings: settings)
+        parts = Parts(api: RouteTable(api), database: database, hub: hub, settings: settings)
         self.authentication = authentication
         sessions = SessionStore(database: database.asWorker)
     }

@@ -29,15 +29,21 @@ struct Parts: Sendable {
     let database: APIDatabase
     let settings: @Sendable () async -> [Dashboard.Setting]
     let directory: Directory
-    let documents = Shared<DocumentKey, JSONNode>()
-    let figures = Shared<FigureKey, OverviewFigures>()
+    let documents: Shared<DocumentKey, JSONNode>
+    let figures: Shared<FigureKey, OverviewFigures>
     /// Workers store what ran every ten seconds.
     let runs = Shared<RunKey, RunFigures>(lifetime: .seconds(5))
     let waiting = Shared<Bool, [RunFigures.Kind]>(lifetime: .seconds(5))
     let rules = Shared<Bool, [QueueRule]>()
-    let groups = Shared<FigureKey, [ErrorGroupRow]>()
+    let groups: Shared<FigureKey, [ErrorGroupRow]>
 
-    init(api: RouteTable, database: APIDatabase, settings: @escaping @Sendable () async -> [Dashboard.Setting]) {
+    init(
+        api: RouteTable, database: APIDatabase, hub: EventHub,
+        settings: @escaping @Sendable () async -> [Dashboard.Setting]
+    ) {
+        documents = Shared { hub.lastChange }
+        figures = Shared { hub.lastChange }
+        groups = Shared { hub.lastChange }
         self.api = api
         self.database = database
         self.settings = settings

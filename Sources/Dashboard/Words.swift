@@ -59,7 +59,7 @@ enum Words {
         case "processing", "running": "▶"
         case "cancelled", "stopped", "aborted": "■"
         case "paused", "degraded": "‖"
-        case "blocked": "⧗"
+        case "blocked": "◇"
         default: "○"
         }
     }

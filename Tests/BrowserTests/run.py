@@ -218,9 +218,11 @@ def drive(system, browser, output, test):
         page.click("form.workspace button")
         assert "workspace_id=Without+a+key" in page.url
         page.click("nav >> text=Jobs")
+        page.wait_for_url("**/jobs?workspace_id=*")
         rows = page.locator("tbody tr")
         assert rows.count() == 1 and "Without a key" in rows.first.inner_text()
-        page.click("text=All >> nth=0")
+        page.click("form.workspace >> text=All")
+        page.wait_for_url("**/jobs")
         assert page.locator("tbody tr").count() > 1
 
     # MARK: Jobs
@@ -246,7 +248,9 @@ def drive(system, browser, output, test):
         show(job)
         page.wait_for_selector("#live[data-state=on]")
         page.wait_for_selector(".state-processing")
-        page.wait_for_function("document.querySelector('progress')?.value > 1")
+        page.wait_for_selector("progress:not([value='0'])")
+        before = page.get_attribute("progress", "value")
+        page.wait_for_selector(f"progress:not([value='{before}'])")
         press("Cancel")
         system.until(f"SELECT status FROM jobs WHERE id = '{job}'", "cancelled")
         page.wait_for_selector(".head .state-cancelled")
@@ -265,7 +269,7 @@ def drive(system, browser, output, test):
         show(parse)
         page.wait_for_selector(".graph .node.here")
         assert page.locator(".graph a").count() == 3
-        page.click(".graph a >> text=fetch")
+        page.click(".graph a:has-text('fetch')")
         page.wait_for_selector("[data-part=relations]")
         page.click("text=The whole workflow")
         assert page.inner_text("h1") == "Workflow import"
@@ -320,8 +324,8 @@ def drive(system, browser, output, test):
         assert page.locator("tr[data-job]").count() == 1
         page.goto(f"{system.url}/jobs?q=nonsense-that-nothing-has")
         assert "No job fits" in page.inner_text("main")
-        system.sql(f"INSERT INTO jobs (workspace_id, job_type, scheduled_for, job_queue) "
-                   f"SELECT '{system.workspace}', 'noop', now() + interval '1 day', 'many' FROM generate_series(1, 60)")
+        system.sql(f"INSERT INTO jobs (workspace_id, job_type, payload, scheduled_for, job_queue) "
+                   f"SELECT '{system.workspace}', 'noop', '{{}}', now() + interval '1 day', 'many' FROM generate_series(1, 60)")
         page.goto(f"{system.url}/jobs?job_queue=many")
         assert page.locator("tr[data-job]").count() == 50
         page.click("[data-page=older]")
@@ -350,22 +354,24 @@ def drive(system, browser, output, test):
 
     @test
     def a_group_is_set_aside_then_discarded():
+        for _ in range(2):
+            system.add("fail", '{"message": "to be discarded"}', max_attempts=1)
+        dead = "FROM jobs WHERE payload->>'message' = 'to be discarded'"
+        system.until(f"SELECT count(*) {dead} AND status = 'failed'", "2")
         page.goto(system.url + "/dead-letters")
-        page.click("a:has-text('is not a UUID')")
+        page.click("a:has-text('to be discarded')")
         group = page.url
         page.check("input[name=action][value=dead_letter]")
         page.click("text=Count them…")
         page.click("button.main")
         page.wait_for_selector(".state-done", timeout=30000)
-        # 'bad' and 'not an id', which other tests still look at.
-        system.until("SELECT count(*) FROM jobs WHERE payload->>'account_id' = 'bad' AND status = 'dead_letter'", "3")
-        system.sql(f"UPDATE jobs SET error_group = NULL WHERE id = '{broken}'")
+        system.until(f"SELECT count(*) {dead} AND status = 'dead_letter'", "2")
         page.goto(group)
         page.check("input[name=action][value=delete]")
         page.click("text=Count them…")
         page.click("button.main")
         page.wait_for_selector(".state-done", timeout=30000)
-        system.until("SELECT count(*) FROM jobs WHERE payload->>'account_id' = 'bad'", "0")
+        system.until(f"SELECT count(*) {dead}", "0")
 
     @test
     def an_operation_is_paused_resumed_and_aborted():
@@ -424,7 +430,10 @@ def drive(system, browser, output, test):
         system.until(f"SELECT status FROM webhook_deliveries WHERE endpoint_id = '{endpoint}'", "delivered")
         page.wait_for_selector("tbody .state-delivered", timeout=15000)
         page.click("text=Redeliver")
-        system.until(f"SELECT attempts FROM webhook_deliveries WHERE endpoint_id = '{endpoint}' AND status = 'delivered'", "2")
+        for _ in range(100):
+            if len(receiver.bodies) == 2:
+                break
+            page.wait_for_timeout(100)
         assert len(receiver.bodies) == 2
         press("Disable")
         system.until(f"SELECT enabled FROM webhook_endpoints WHERE id = '{endpoint}'", "f")
@@ -436,23 +445,25 @@ def drive(system, browser, output, test):
     @test
     def a_queue_is_paused_resumed_and_gets_rules():
         system.add("noop", scheduled_for="now() + interval '1 day'", job_queue="'odd/name'")
+        system.add("noop", scheduled_for="now() + interval '1 day'", job_queue="'mail & more'")
         page.goto(f"{system.url}/queues")
-        row = page.locator("tr", has_text="odd/name")
+        assert "jobworker queues pause 'odd/name'" in page.inner_text("main")
+        row = page.locator("tr", has_text="mail & more")
         row.locator("text=Pause").click()
-        system.until("SELECT count(*) FROM job_queues WHERE name = 'odd/name' AND paused_at IS NOT NULL", "1")
+        system.until("SELECT count(*) FROM job_queues WHERE name = 'mail & more' AND paused_at IS NOT NULL", "1")
         page.goto(system.url)
-        assert "odd/name is paused" in page.inner_text(".alerts")
+        assert "mail & more is paused" in page.inner_text(".alerts")
         page.goto(f"{system.url}/queues")
         row.locator("text=Resume").click()
-        system.until("SELECT count(*) FROM job_queues WHERE name = 'odd/name' AND paused_at IS NULL", "1")
+        system.until("SELECT count(*) FROM job_queues WHERE name = 'mail & more' AND paused_at IS NULL", "1")
         row.locator("text=Rules…").click()
         page.fill("input[name=max_running]", "7")
         page.fill("input[name=weight]", "3")
         page.check("input[name=fair]")
         page.check("input[name=dead_letter]")
-        page.click("text=Set >> nth=-1")
+        page.click("button:text-is('Set')")
         system.until("SELECT max_running || ' ' || weight || ' ' || fair || ' ' || dead_letter FROM job_queues "
-                     "WHERE name = 'odd/name'", "7 3 true true")
+                     "WHERE name = 'mail & more'", "7 3 true true")
         assert "of 7" in row.inner_text() and "take turns" in row.inner_text()
 
     @test
@@ -474,7 +485,7 @@ def drive(system, browser, output, test):
         page.fill("input[name=action]", "queue.pause")
         page.select_option("select[name=via]", "dashboard")
         page.click("text=Filter")
-        assert page.locator("tbody tr").count() == 1 and "odd/name" in page.inner_text("tbody")
+        assert page.locator("tbody tr").count() == 1 and "mail & more" in page.inner_text("tbody")
 
     # MARK: Borders
 
@@ -584,7 +595,7 @@ def drive(system, browser, output, test):
                 other.screenshot(path=f"{output}/{name}-{look}.png", full_page=True)
                 wide = other.evaluate("document.documentElement.scrollWidth - innerWidth")
                 assert wide <= 0, f"{name} on a {look} is {wide} pixels too wide"
-                if look == "dark":
+                if look == "dark" and path not in OPERATOR_PAGES:
                     found = Axe().run(other, options={"runOnly": ["color-contrast"]}).response["violations"]
                     assert not found, [(path, entry["nodes"][0]["html"][:200]) for entry in found]
             other.context.close()
@@ -596,7 +607,7 @@ def drive(system, browser, output, test):
         state = page.context.storage_state()
 
         def cost(open_pages):
-            """Transactions while jobs change, with so many pages of each kind open."""
+            """Transactions of ten seconds in which jobs change, with so many pages open."""
             contexts = []
             for index in range(open_pages):
                 # A browser has six connections to a server for all pages of a context.
@@ -621,9 +632,9 @@ def drive(system, browser, output, test):
             return after - before
 
         page.goto("about:blank")
-        none, two, fifty = cost(0), cost(2), cost(50)
-        print(f"    transactions in ten seconds: {none} without a page, {two} with one of each, {fifty} with 25 of each")
-        assert fifty - none <= (two - none) * 1.5 + 10, (none, two, fifty)
+        two, fifty = cost(2), cost(50)
+        print(f"    transactions in ten seconds: {two} with one page of each kind, {fifty} with 25 of each")
+        assert fifty <= two * 1.2, (two, fifty)
 
     # MARK: The end
 

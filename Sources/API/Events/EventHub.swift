@@ -35,6 +35,8 @@ package final class EventHub: Service {
         var hinted: Set<UUID> = []
         var hasOverflown = false
         var isListening = false
+        /// When something was last heard of.
+        var heardAt = ContinuousClock.now
         var isClosed = false
         /// Rings when there are hints; of the present time of listening.
         var bell: AsyncStream<Void>.Continuation?
@@ -76,6 +78,11 @@ package final class EventHub: Service {
 
     /// Whether changes are being heard of.
     package var isListening: Bool { state.withLock { $0.isListening } }
+
+    /// When jobs last changed, as far as this process has heard; `nil` while it listens to nothing.
+    package var lastChange: ContinuousClock.Instant? {
+        state.withLock { $0.isListening ? $0.heardAt : nil }
+    }
 
     // MARK: Streams
 
@@ -178,12 +185,13 @@ package final class EventHub: Service {
         switch event {
         case .listening:
             await watch()
-            state.withLock { $0.isListening = true }
+            state.withLock { ($0.isListening, $0.heardAt) = (true, .now) }
             // What happened meanwhile was missed.
             tell { _ in ServerSentEvent(name: "reset", data: "{}").text }
         case .notification(let notification):
             guard let id = UUID(uuidString: notification.payload) else { return }
             state.withLock { state in
+                state.heardAt = .now
                 state.note(id)
                 state.bell?.yield()
             }

@@ -97,7 +97,7 @@ function live(state) {
 }
 
 // Rows of a list change by what the event says of their job; nothing is asked for.
-const signs = { completed: "✓", failed: "✗", dead_letter: "✗", processing: "▶", cancelled: "■", blocked: "⧗" };
+const signs = { completed: "✓", failed: "✗", dead_letter: "✗", processing: "▶", cancelled: "■", blocked: "◇" };
 const words = (text) => (text || "").replaceAll("_", " ");
 function patch(row, job) {
   const cell = (name) => $(`[data-field="${name}"]`, row);

@@ -41,12 +41,19 @@ struct QueuesPage {
             ? "\(Words.state(.string("paused"))) \(rule.pausedBy.map { "by \($0)" } ?? "") \(Words.time(rule.pausedAt))"
             : "open"
         let most: HTML = rule.maxRunning.map { " of \($0)" } ?? ""
+        // An address can't name a queue with a slash.
+        let actions: HTML =
+            name.contains("/")
+            ? "<code>jobworker queues \(isPaused ? "resume" : "pause") '\(name)'</code>"
+            : """
+            <div class="actions">\(visit.button("/dashboard/queues/\(name.percentEncoded)/\(isPaused ? "resume" : "pause")", isPaused ? "Resume" : "Pause"))
+            <a class="button" href="/dashboard/queues?queue=\(address: name)#rules-title">Rules…</a></div>
+            """
         return """
             <tr><td><a href="/dashboard/jobs?job_queue=\(address: name)">\(name)</a></td><td class="number">\(Words.count(figures.waiting))</td>
             <td class="number">\(Words.count(figures.due))</td><td>\(figures.oldestDue.map { Words.seconds($0) } ?? "—")</td>
             <td>\(figures.running)\(most)</td><td class="error">\(words.joined(separator: ", "))</td><td>\(state)</td>
-            <td><div class="actions">\(visit.button("/dashboard/queues/\(name.percentEncoded)/\(isPaused ? "resume" : "pause")", isPaused ? "Resume" : "Pause"))
-            <a class="button" href="/dashboard/queues?queue=\(address: name)#rules-title">Rules…</a></div></td></tr>
+            <td>\(actions)</td></tr>
             """
     }
 
