@@ -161,7 +161,8 @@ struct Visit: Sendable {
     static func name(_ node: JSONNode?, _ names: [String: String]) -> HTML {
         guard let id = node?.string else { return "—" }
         let name = names[id] ?? ""
-        return "<a href=\"/dashboard?workspace_id=\(address: id)\" title=\"\(id)\">\(name.isEmpty ? String(id.prefix(8)) : name)</a>"
+        return
+            "<a href=\"/dashboard?workspace_id=\(address: id)\" title=\"\(id)\">\(name.isEmpty ? String(id.prefix(8)) : name)</a>"
     }
 
     // MARK: Figures

@@ -27,7 +27,7 @@ def fill(system, jobs):
     system.sql(f"""
         SET session_replication_role = replica;
         INSERT INTO workspaces (name, slug) SELECT 'Customer ' || n, 'customer-' || n FROM generate_series(1, 19) AS n;
-        CREATE TEMP TABLE places AS SELECT row_number() OVER () AS n, id FROM workspaces;
+        CREATE TEMP TABLE places AS SELECT row_number() OVER () AS place, id FROM workspaces;
         INSERT INTO jobs (workspace_id, job_type, payload, status, priority, attempts, job_queue, created_at, scheduled_for,
                           started_at, completed_at, failed_at, error_message, error_pattern, error_group)
         SELECT places.id, 'type_' || n % 8, '{{"account_id": "5a000000-0000-4000-8000-000000000001"}}',
@@ -42,10 +42,11 @@ def fill(system, jobs):
                CASE WHEN n % 100 IN (96, 97, 99) THEN 'the server answered ' || n % 40 END,
                CASE WHEN n % 100 IN (96, 97, 99) THEN 'the server answered ' || n % 40 END,
                CASE WHEN n % 100 IN (96, 97, 99) THEN 'group-' || lpad((n % 40)::text, 6, '0') END
-        FROM generate_series(1, {jobs}) AS n JOIN places ON places.n = 1 + n.n % 20;
+        FROM generate_series(1, {jobs}) AS n JOIN places ON places.place = 1 + n % 20;
         INSERT INTO jobworker.run_figures
         SELECT span, date_bin(span * interval '1 s', now(), 'epoch') - n * span * interval '1 s', queue, 'type_' || kind,
-               100, 3, 2, array_fill(3, ARRAY[32]), array_fill(3, ARRAY[32])
+               100, 3, 2, ARRAY(SELECT (i BETWEEN 6 AND 15)::int * 10 FROM generate_series(1, 32) AS i),
+               ARRAY(SELECT (i BETWEEN 9 AND 18)::int * 10 FROM generate_series(1, 32) AS i)
         FROM (VALUES (60, 179), (900, 767)) AS spans (span, most) CROSS JOIN LATERAL generate_series(0, most) AS n
         CROSS JOIN generate_series(0, 7) AS kind CROSS JOIN unnest(ARRAY['default', 'mail', 'import']) AS queue
         ON CONFLICT DO NOTHING""")

@@ -216,7 +216,7 @@ def drive(system, browser, output, test):
         page.goto(system.url)
         page.fill("#workspace", "Without a key")
         page.click("form.workspace button")
-        assert "workspace_id=Without+a+key" in page.url
+        page.wait_for_url("**?workspace_id=Without+a+key")
         page.click("nav >> text=Jobs")
         page.wait_for_url("**/jobs?workspace_id=*")
         rows = page.locator("tbody tr")
@@ -485,6 +485,7 @@ def drive(system, browser, output, test):
         page.fill("input[name=action]", "queue.pause")
         page.select_option("select[name=via]", "dashboard")
         page.click("text=Filter")
+        page.wait_for_url("**action=queue.pause**")
         assert page.locator("tbody tr").count() == 1 and "mail & more" in page.inner_text("tbody")
 
     # MARK: Borders

@@ -30,7 +30,8 @@ enum Alerts {
     static func all(_ visit: Visit) async -> [Alert] {
         var found: [Alert] = []
         for source in sources { found += (try? await source(visit)) ?? [] }
-        return found.enumerated().sorted { ($0.element.level, -$0.offset) > ($1.element.level, -$1.offset) }.map(\.element)
+        return found.enumerated().sorted { ($0.element.level, -$0.offset) > ($1.element.level, -$1.offset) }.map(
+            \.element)
     }
 
     private static func health(_ visit: Visit) async throws -> [Alert] {
@@ -59,7 +60,8 @@ enum Alerts {
             }
         }.prefix(5).map { kind in
             Alert(
-                .severe, "Jobs of the type \(kind.type) wait in the queue \(kind.queue), and no living worker takes them.",
+                .severe,
+                "Jobs of the type \(kind.type) wait in the queue \(kind.queue), and no living worker takes them.",
                 link: "/dashboard/jobs?status=pending&job_type=\(kind.type.percentEncoded)")
         }
     }
@@ -98,7 +100,8 @@ enum Alerts {
         let document = try await visit.get("/api/schedules", [visit.workspaceQuery, "limit=200"].joinedQuery)
         return (document["schedules"]?.elements ?? []).filter { $0["last_error"]?.string != nil }.prefix(5).map {
             Alert(
-                .warning, "The schedule \(Words.text($0["name"])) could not make its job: \(Words.text($0["last_error"]))",
+                .warning,
+                "The schedule \(Words.text($0["name"])) could not make its job: \(Words.text($0["last_error"]))",
                 link: "/dashboard/schedules")
         }
     }

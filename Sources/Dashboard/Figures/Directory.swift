@@ -32,7 +32,7 @@ struct Directory: Sendable {
             let rows = try await database.asWorker.query(
                 """
                 /* jobworker:dashboard.workspaces */
-                SELECT id, name::text AS name FROM public.workspaces WHERE \(own) ORDER BY name, id LIMIT \(Self.listMax)
+                SELECT id, name::text AS name FROM public.workspaces WHERE \(own) ORDER BY name, id LIMIT \(sql: String(Self.listMax))
                 """)
             return try rows.map { Workspace(id: try $0.decode("id"), name: try $0.decodeIfPresent("name") ?? "") }
         }

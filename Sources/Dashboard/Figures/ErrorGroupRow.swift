@@ -26,16 +26,18 @@ struct ErrorGroupRow: Sendable, Hashable {
     static func read(
         _ database: APIDatabase, as caller: Caller, _ scope: OverviewFigures.Scope
     ) async throws -> [ErrorGroupRow] {
-        let columns: Fragment = "jobs.id, jobs.workspace_id, jobs.status, jobs.job_type, jobs.failed_at, jobs.error_group, jobs.error_pattern, jobs.error_message"
+        let columns: Fragment =
+            "jobs.id, jobs.workspace_id, jobs.status, jobs.job_type, jobs.failed_at, jobs.error_group, jobs.error_pattern, jobs.error_message"
+        let most = Fragment(stringLiteral: String(sampleMax))
         let newest: Fragment
         switch scope {
         case .all:
             newest = """
                 (SELECT \(columns) FROM public.jobs WHERE status = 'failed'
-                 ORDER BY created_at DESC, id DESC LIMIT \(sampleMax))
+                 ORDER BY created_at DESC, id DESC LIMIT \(most))
                 UNION ALL
                 (SELECT \(columns) FROM public.jobs WHERE status = 'dead_letter'
-                 ORDER BY created_at DESC, id DESC LIMIT \(sampleMax))
+                 ORDER BY created_at DESC, id DESC LIMIT \(most))
                 """
         case .workspaces(let ids):
             newest = """
@@ -45,7 +47,7 @@ struct ErrorGroupRow: Sendable, Hashable {
                     SELECT \(columns) FROM public.jobs
                     WHERE jobs.workspace_id = mine.id AND jobs.status = dead.status
                       AND jobs.status IN ('blocked', 'failed', 'dead_letter', 'cancelled')
-                    ORDER BY created_at DESC, id DESC LIMIT \(sampleMax)) AS found
+                    ORDER BY created_at DESC, id DESC LIMIT \(most)) AS found
                 """
         }
         let rows = try await database.reading(as: caller).query(
@@ -57,7 +59,7 @@ struct ErrorGroupRow: Sendable, Hashable {
                    (array_agg(id ORDER BY failed_at DESC NULLS LAST))[1] AS example
             FROM (SELECT newest.*, coalesce(error_pattern, jobworker.error_pattern(error_message), '') AS pattern
                   FROM (\(newest)) AS newest) AS dead
-            GROUP BY job_type, pattern ORDER BY count(*) DESC, job_type, pattern LIMIT \(listMax)
+            GROUP BY job_type, pattern ORDER BY count(*) DESC, job_type, pattern LIMIT \(sql: String(listMax))
             """)
         return try rows.map { row in
             ErrorGroupRow(

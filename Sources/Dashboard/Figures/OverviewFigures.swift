@@ -36,7 +36,9 @@ struct OverviewFigures: Sendable, Hashable {
 
         /// - Parameter id: The one workspace that is looked at.
         init(_ caller: Caller, _ id: UUID?, mine: [UUID]) {
-            if let id { self = .workspaces([id]) } else if case .member = caller {
+            if let id {
+                self = .workspaces([id])
+            } else if case .member = caller {
                 self = .workspaces(mine)
             } else {
                 self = .all
@@ -60,11 +62,11 @@ struct OverviewFigures: Sendable, Hashable {
             """
             /* jobworker:dashboard.counts */
             SELECT 'blocked' AS status, count(*) AS count FROM (SELECT FROM public.jobs
-                WHERE status = 'blocked' LIMIT \(countMax + 1)) AS blocked
+                WHERE status = 'blocked' LIMIT \(sql: String(countMax + 1))) AS blocked
             UNION ALL SELECT 'failed', count(*) FROM (SELECT FROM public.jobs
-                WHERE status = 'failed' LIMIT \(countMax + 1)) AS failed
+                WHERE status = 'failed' LIMIT \(sql: String(countMax + 1))) AS failed
             UNION ALL SELECT 'dead_letter', count(*) FROM (SELECT FROM public.jobs
-                WHERE status = 'dead_letter' LIMIT \(countMax + 1)) AS dead
+                WHERE status = 'dead_letter' LIMIT \(sql: String(countMax + 1))) AS dead
             """)
         for row in counted { figures.counts[try row.decode("status")] = try row.decode("count", as: Int.self) }
         // From one queue and priority to the next, as the index has them, whatever lies between.
@@ -97,14 +99,14 @@ struct OverviewFigures: Sendable, Hashable {
                 SELECT count(*) FROM (
                     SELECT FROM public.jobs
                     WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
-                      AND coalesce(priority, 0) = lanes.priority LIMIT \(countMax + 1)) AS counted) AS waiting
+                      AND coalesce(priority, 0) = lanes.priority LIMIT \(sql: String(countMax + 1))) AS counted) AS waiting
             CROSS JOIN LATERAL (
                 SELECT count(*), min(due_at) AS oldest FROM (
                     SELECT greatest(created_at, scheduled_for, next_retry_at) AS due_at FROM public.jobs
                     WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
                       AND coalesce(priority, 0) = lanes.priority
                       AND greatest(created_at, scheduled_for, next_retry_at) <= statement_timestamp()
-                    ORDER BY greatest(created_at, scheduled_for, next_retry_at) LIMIT \(countMax + 1)) AS counted) AS due
+                    ORDER BY greatest(created_at, scheduled_for, next_retry_at) LIMIT \(sql: String(countMax + 1))) AS counted) AS due
             """)
         for row in lanes {
             let age: Double? = try row.decodeIfPresent("age")
@@ -136,14 +138,14 @@ struct OverviewFigures: Sendable, Hashable {
             WITH mine AS (SELECT unnest(\(ids)::uuid[]) AS id), newest AS MATERIALIZED (
                 SELECT jobs.status, jobs.due_at FROM mine CROSS JOIN LATERAL (
                     SELECT status, greatest(created_at, scheduled_for, next_retry_at) AS due_at FROM public.jobs
-                    WHERE workspace_id = mine.id ORDER BY created_at DESC, id DESC LIMIT \(sampleMax)) AS jobs
+                    WHERE workspace_id = mine.id ORDER BY created_at DESC, id DESC LIMIT \(sql: String(sampleMax))) AS jobs
             ), known AS (
                 SELECT rare.status, jobs.count FROM mine
                 CROSS JOIN (VALUES ('blocked'), ('failed'), ('dead_letter')) AS rare (status)
                 CROSS JOIN LATERAL (SELECT count(*) FROM (
                     SELECT FROM public.jobs WHERE workspace_id = mine.id AND jobs.status = rare.status
                       AND jobs.status IN ('blocked', 'failed', 'dead_letter', 'cancelled')
-                    LIMIT \(countMax + 1)) AS counted) AS jobs
+                    LIMIT \(sql: String(countMax + 1))) AS counted) AS jobs
             )
             SELECT status, sum(count)::bigint AS count, NULL::bigint AS due, NULL::float8 AS age FROM known GROUP BY 1
             UNION ALL

@@ -28,10 +28,10 @@ struct Relations: Sendable, Hashable {
             SELECT jobs.id, jobs.workflow_step AS name, jobs.job_type, coalesce(jobs.status, '') AS status, kin.is_parent
             FROM (
                 (SELECT depends_on_job_id AS id, true AS is_parent FROM public.job_dependencies
-                 WHERE job_id = \(job) LIMIT \(relativesMax))
+                 WHERE job_id = \(job) LIMIT \(sql: String(relativesMax)))
                 UNION ALL
                 (SELECT job_id, false FROM public.job_dependencies
-                 WHERE depends_on_job_id = \(job) LIMIT \(relativesMax))
+                 WHERE depends_on_job_id = \(job) LIMIT \(sql: String(relativesMax)))
             ) AS kin JOIN public.jobs ON jobs.id = kin.id
             ORDER BY jobs.created_at, jobs.id
             """)

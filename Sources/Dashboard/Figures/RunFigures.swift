@@ -78,6 +78,7 @@ struct RunFigures: Sendable, Hashable {
         let range = choice.range
         let source: Fragment
         let limit = OverviewFigures.sampleMax
+        let most = Fragment(stringLiteral: String(limit))
         switch scope {
         case .all:
             source = """
@@ -98,7 +99,7 @@ struct RunFigures: Sendable, Hashable {
                         SELECT coalesce(job_queue, 'default') AS queue, job_type, status, started_at,
                                coalesce(completed_at, failed_at) AS ended_at, greatest(created_at, scheduled_for) AS due_at
                         FROM public.jobs WHERE workspace_id = mine.id
-                        ORDER BY created_at DESC, id DESC LIMIT \(limit)) AS jobs
+                        ORDER BY created_at DESC, id DESC LIMIT \(most)) AS jobs
                 ), ended AS (
                     SELECT date_bin(\(Duration.seconds(range.span)), ended_at, 'epoch') AS starts_at, queue, job_type,
                            status, width_bucket(extract(epoch FROM started_at - due_at)::float8, \(RunTally.bounds)) AS wait,

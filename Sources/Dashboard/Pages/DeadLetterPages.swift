@@ -17,8 +17,11 @@ struct DeadLetterPages {
             heads: ["Error", "Type", "Jobs", "Set aside", "Workspaces", "First", "Last", "Example"],
             empty: "<p>Nothing failed: there is nothing to do here.</p>")
         for group in groups {
-            let query = ["status=failed,dead_letter", "job_type=\(group.type.percentEncoded)", visit.workspaceQuery].joinedQuery
-            let link = group.id.map { id in "/dashboard/dead-letters/\(id)\(visit.workspaceQuery.isEmpty ? "" : "?" + visit.workspaceQuery)" }
+            let query = ["status=failed,dead_letter", "job_type=\(group.type.percentEncoded)", visit.workspaceQuery]
+                .joinedQuery
+            let link = group.id.map { id in
+                "/dashboard/dead-letters/\(id)\(visit.workspaceQuery.isEmpty ? "" : "?" + visit.workspaceQuery)"
+            }
             table.rows.append(
                 """
                 <tr><td class="error"><a href="\(link ?? "/dashboard/jobs?" + query)">\(group.pattern.isEmpty ? "(no message)" : String(group.pattern.prefix(300)))</a></td><td>\(group.type)</td>
@@ -28,7 +31,9 @@ struct DeadLetterPages {
         }
         let isSample = groups.reduce(0) { $0 + $1.count } >= ErrorGroupRow.sampleMax
         let note: HTML =
-            isSample ? "<p class=\"note\">≈ Counted among the newest \(Words.grouped(ErrorGroupRow.sampleMax)) failed jobs, and as many set aside.</p>" : ""
+            isSample
+            ? "<p class=\"note\">≈ Counted among the newest \(Words.grouped(ErrorGroupRow.sampleMax)) failed jobs, and as many set aside.</p>"
+            : ""
         return visit.layout("/dashboard/dead-letters").page(
             "Dead letters", events: "/dashboard/events?\(visit.workspaceQuery)",
             """
@@ -45,7 +50,8 @@ struct DeadLetterPages {
         let jobs = document["jobs"]?.elements ?? []
         let names = await visit.names(in: jobs)
         var table = TableView(
-            caption: "Its jobs, the latest failure first", heads: ["Job", "Workspace", "State", "Attempts", "Failed", "Error"],
+            caption: "Its jobs, the latest failure first",
+            heads: ["Job", "Workspace", "State", "Attempts", "Failed", "Error"],
             empty: "<p>None of its jobs is left: all were retried, discarded or replayed.</p>")
         for job in jobs {
             table.rows.append(
@@ -96,12 +102,15 @@ struct DeadLetterPages {
         let action = form["action"] ?? ""
         let title = OperationPages.title(action == "delete" ? "discard" : action)
         if form["confirmed"] == "yes" {
-            if let reason = form["reason"]?.trimmingBlanks, !reason.isEmpty { members.append(.init("reason", .string(reason))) }
+            if let reason = form["reason"]?.trimmingBlanks, !reason.isEmpty {
+                members.append(.init("reason", .string(reason)))
+            }
             let done = try await visit.send(.post, "/api/jobs/bulk", .object(members))
             guard let id = done["operation"]?["id"]?.string else {
                 return visit.layout("/dashboard/dead-letters").page(
                     "Nothing to do",
-                    "<p role=\"status\">No job of this group is left.</p><p><a href=\"/dashboard/dead-letters\">To the dead letters</a></p>")
+                    "<p role=\"status\">No job of this group is left.</p><p><a href=\"/dashboard/dead-letters\">To the dead letters</a></p>"
+                )
             }
             return Layout.redirect("/dashboard/operations/\(id.percentEncoded)")
         }
@@ -112,7 +121,8 @@ struct DeadLetterPages {
         }
         let go: HTML =
             count == 0
-            ? "" : "<button class=\"main\(action == "delete" ? " danger" : "")\">\(title) \(count) \(count == 1 ? "job" : "jobs")</button>"
+            ? ""
+            : "<button class=\"main\(action == "delete" ? " danger" : "")\">\(title) \(count) \(count == 1 ? "job" : "jobs")</button>"
         return visit.layout("/dashboard/dead-letters").page(
             "\(title) \(count) \(count == 1 ? "job" : "jobs")?",
             """

@@ -41,7 +41,8 @@ struct JobPage {
         let found = try await Relations.read(visit.parts.database, as: visit.session.caller, of: uuid)
         guard !found.relatives.isEmpty else { return "<div data-part=\"relations\"></div>" }
         let here = GraphView.Node(
-            id: id, title: job["workflow_step"]?.string ?? Words.text(job["job_type"]), state: Words.text(job["status"]),
+            id: id, title: job["workflow_step"]?.string ?? Words.text(job["job_type"]),
+            state: Words.text(job["status"]),
             percentage: Words.text(job["status"]) == "processing" ? job["progress"]?["percentage"]?.whole : nil,
             isHere: true)
         let graph = GraphView(
@@ -55,7 +56,9 @@ struct JobPage {
             """
         }
         let workflow: HTML =
-            job["workflow_id"]?.string.map { "<p><a href=\"/dashboard/workflows/\(address: $0)\">The whole workflow</a></p>" } ?? ""
+            job["workflow_id"]?.string.map {
+                "<p><a href=\"/dashboard/workflows/\(address: $0)\">The whole workflow</a></p>"
+            } ?? ""
         return """
             <section data-part="relations" aria-labelledby="relations"><h2 id="relations">Dependencies</h2>\(graph.html)
             <details><summary>As a list</summary><ul>\(lines)</ul></details>\(workflow)</section>
@@ -77,13 +80,16 @@ struct JobPage {
         var hasEnd = false
         for row in logs?.elements ?? [] {
             // Rows of the worker's own; those of processors name no attempts left.
-            guard row["metadata"]?["attempt"]?.isNull == false || row["metadata"]?["max_attempts"]?.isNull == false else {
+            guard row["metadata"]?["attempt"]?.isNull == false || row["metadata"]?["max_attempts"]?.isNull == false
+            else {
                 continue
             }
             let (message, level) = (Words.text(row["message"]), Words.text(row["log_level"]))
             if message.contains("started") { hasStart = true }
             if message.hasPrefix("Completed") || message.hasPrefix("Failed") { hasEnd = true }
-            add(row["created_at"], "\(message)", message.hasPrefix("Completed") ? "good" : level == "info" || level == "debug" ? "" : "bad")
+            add(
+                row["created_at"], "\(message)",
+                message.hasPrefix("Completed") ? "good" : level == "info" || level == "debug" ? "" : "bad")
         }
         let attempts = Words.text(job["attempts"])
         if !hasStart { add(job["started_at"], "Attempt \(attempts) started", "busy") }
@@ -164,7 +170,9 @@ struct JobPage {
         add("Time limit, seconds", text: "timeout_seconds")
         add("Heartbeat", time: "worker_heartbeat_at")
         if let workflow = job["workflow_id"]?.string {
-            add("Workflow", "<a href=\"/dashboard/workflows/\(address: workflow)\"><code>\(String(workflow.prefix(8)))</code></a>")
+            add(
+                "Workflow",
+                "<a href=\"/dashboard/workflows/\(address: workflow)\"><code>\(String(workflow.prefix(8)))</code></a>")
         }
         add("Step", text: "workflow_step")
         if job["schedule_id"]?.string != nil { add("Made by", "<a href=\"/dashboard/schedules\">a schedule</a>") }

@@ -8,7 +8,8 @@ struct JobsPage {
     let visit: Visit
 
     private static let filters = [
-        "status", "job_type", "job_queue", "workspace_id", "q", "priority", "worker_id", "unique_key", "error_group", "since",
+        "status", "job_type", "job_queue", "workspace_id", "q", "priority", "worker_id", "unique_key", "error_group",
+        "since",
         "until",
     ]
     private static let statuses = [

@@ -43,13 +43,16 @@ struct OperationPages {
         if state == "running" { add("pause", "Pause") }
         if ["paused", "stopped"].contains(state) { add("resume", "Resume") }
         if ["running", "paused", "stopped"].contains(state) { add("abort", "Abort", true) }
-        let facts = ["total", "taken", "changed", "skipped", "succeeded", "failed", "rate", "canary", "stop_on_errors"].map {
-            "<div><dt>\($0.replacing("_", with: " "))</dt><dd>\(operation[$0]?.isNull == false ? Words.text(operation[$0]) : "—")</dd></div>" as HTML
-        }
+        let facts = ["total", "taken", "changed", "skipped", "succeeded", "failed", "rate", "canary", "stop_on_errors"]
+            .map {
+                "<div><dt>\($0.replacing("_", with: " "))</dt><dd>\(operation[$0]?.isNull == false ? Words.text(operation[$0]) : "—")</dd></div>"
+                    as HTML
+            }
         let reason = Words.text(operation["state_reason"])
         let isOver = ["done", "aborted"].contains(state)
         return visit.layout("/dashboard/operations").page(
-            "\(Self.title(Words.text(operation["action"]))) \(Words.text(operation["total"])) jobs", every: isOver ? 10 : 1,
+            "\(Self.title(Words.text(operation["action"]))) \(Words.text(operation["total"])) jobs",
+            every: isOver ? 10 : 1,
             """
             <div data-part="operation"><p class="head">\(Words.state(operation["state"])) \(Self.progress(operation)) begun \(Words.time(operation["created_at"]))</p>
             \(reason.isEmpty ? HTML.nothing : "<p class=\"problem\">\(reason)</p>")<div class="actions">\(buttons)</div><dl class="facts">\(facts)</dl></div>
@@ -59,7 +62,8 @@ struct OperationPages {
 
     private static func progress(_ operation: JSONNode) -> HTML {
         let (total, taken) = (operation["total"]?.whole ?? 0, operation["taken"]?.whole ?? 0)
-        return "<progress max=\"\(max(total, 1))\" value=\"\(taken)\" aria-label=\"Jobs taken\">\(taken)</progress> \(taken) of \(total)"
+        return
+            "<progress max=\"\(max(total, 1))\" value=\"\(taken)\" aria-label=\"Jobs taken\">\(taken)</progress> \(taken) of \(total)"
     }
 
     func change() async throws -> Response {

@@ -135,7 +135,9 @@ struct OverviewPage {
     private func kinds(_ runs: RunFigures, _ choice: RunFigures.Choice) -> HTML {
         var table = TableView(
             caption: "By type and queue, \(runs.range.words), the most frequent first",
-            heads: ["Type", "Queue", "Completed", "Failed", "Tried again", "Succeeded", "Wait p50 · p95", "Run p50 · p95"],
+            heads: [
+                "Type", "Queue", "Completed", "Failed", "Tried again", "Succeeded", "Wait p50 · p95", "Run p50 · p95",
+            ],
             empty: "<p>Nothing ran in the \(runs.range.words).</p>")
         func pair(_ value: (Double) -> Double?) -> String {
             value(0.5).map { "\(Words.seconds($0)) · \(Words.seconds(value(0.95)))" } ?? "—"

@@ -15,7 +15,9 @@ struct QueuesPage {
         var table = TableView(
             caption: "Queues by name",
             heads: ["Queue", "Waiting", "Due", "Oldest due", "Running", "Rules", "State", "Change"],
-            empty: "<p>No queue holds a job, and none is set up. A job without a queue of its own goes to <code>default</code>.</p>")
+            empty:
+                "<p>No queue holds a job, and none is set up. A job without a queue of its own goes to <code>default</code>.</p>"
+        )
         for name in Set(figures.queues.keys).union(known.keys).sorted().prefix(1000) {
             table.rows.append(row(name, figures.queues[name] ?? .init(), known[name] ?? QueueRule(name: name)))
         }
@@ -144,7 +146,9 @@ struct QueuesPage {
         case "remove": _ = try await visit.send(.delete, path)
         case "set":
             var members: [JSONNode.Member] = [.init("each_workspace", .bool(form["each_workspace"] == "yes"))]
-            if let type = form["job_type"]?.trimmingBlanks, !type.isEmpty { members.append(.init("job_type", .string(type))) }
+            if let type = form["job_type"]?.trimmingBlanks, !type.isEmpty {
+                members.append(.init("job_type", .string(type)))
+            }
             members.append(.init("max_running", try Self.number(form, "max_running")))
             let rate = try Self.number(form, "rate")
             if !rate.isNull {

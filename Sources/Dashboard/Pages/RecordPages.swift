@@ -89,7 +89,8 @@ struct RecordPages {
         }
         return names.prefix(6).map { name in
             let (old, new) = (Words.text(before?[name]), Words.text(after?[name]))
-            return "\(name): \(old.isEmpty ? "–" : String(old.prefix(60))) → \(new.isEmpty ? "–" : String(new.prefix(60)))"
+            return
+                "\(name): \(old.isEmpty ? "–" : String(old.prefix(60))) → \(new.isEmpty ? "–" : String(new.prefix(60)))"
         }.joined(separator: "; ")
     }
 
@@ -98,20 +99,25 @@ struct RecordPages {
     func health() async throws -> Response {
         let report = try await visit.get("/api/jobs/worker")
         guard case .object(let members) = report else { throw APIError.missingPage }
-        let reasons = (report["reasons"]?.elements ?? []).map { "<li class=\"alert severe\">\(Words.text($0))</li>" as HTML }
+        let reasons = (report["reasons"]?.elements ?? []).map {
+            "<li class=\"alert severe\">\(Words.text($0))</li>" as HTML
+        }
         var rows: [HTML] = []
         func add(_ name: String, _ value: JSONNode) {
             let title = name.replacing("_", with: " ")
             switch value {
             case .object(let inner): for member in inner { add("\(name) \(member.name)", member.value) }
             case .array(let elements):
-                rows.append("<div><dt>\(title)</dt><dd>\(elements.map { Words.text($0) }.joined(separator: ", "))</dd></div>")
+                rows.append(
+                    "<div><dt>\(title)</dt><dd>\(elements.map { Words.text($0) }.joined(separator: ", "))</dd></div>")
             case .string(let text) where name.hasSuffix("_at") || name == "timestamp":
                 rows.append("<div><dt>\(title)</dt><dd>\(Words.time(.string(text)))</dd></div>")
             default: rows.append("<div><dt>\(title)</dt><dd>\(Words.text(value))</dd></div>")
             }
         }
-        for member in members where member.name != "status" && member.name != "reasons" { add(member.name, member.value) }
+        for member in members where member.name != "status" && member.name != "reasons" {
+            add(member.name, member.value)
+        }
         return visit.layout("/dashboard/health").page(
             "Health", every: 10,
             """

@@ -40,7 +40,8 @@ struct SchedulesPage {
         }
         return visit.layout("/dashboard/schedules").page(
             "Schedules", every: 10,
-            "<div data-part=\"schedules\">\(table.html)</div>\(visit.older("/dashboard/schedules", visit.workspaceQuery, document))")
+            "<div data-part=\"schedules\">\(table.html)</div>\(visit.older("/dashboard/schedules", visit.workspaceQuery, document))"
+        )
     }
 
     func change() async throws -> Response {

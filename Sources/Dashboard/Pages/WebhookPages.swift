@@ -15,7 +15,8 @@ struct WebhookPages {
         let endpoints = document["webhooks"]?.elements ?? []
         let names = await visit.names(in: endpoints)
         var table = TableView(
-            caption: "Endpoints, newest first", heads: ["URL", "Workspace", "Events", "Types", "State", "Added", "Change"],
+            caption: "Endpoints, newest first",
+            heads: ["URL", "Workspace", "Events", "Types", "State", "Added", "Change"],
             empty: "<p>Nothing is sent anywhere yet.</p>")
         for endpoint in endpoints {
             let id = Words.text(endpoint["id"])
@@ -84,18 +85,21 @@ struct WebhookPages {
         guard endpoint["enabled"] == .bool(true) else { return Words.state("disabled") }
         let failures = endpoint["consecutive_failures"]?.whole ?? 0
         return failures == 0
-            ? Words.state("enabled") : "\(Words.state("enabled")) <span class=\"note\">\(failures) tries failed in a row</span>"
+            ? Words.state("enabled")
+            : "\(Words.state("enabled")) <span class=\"note\">\(failures) tries failed in a row</span>"
     }
 
     private func buttons(_ endpoint: JSONNode, _ id: String) -> HTML {
         endpoint["enabled"] == .bool(true)
-            ? visit.button("/dashboard/webhooks/\(id)/test", "Test") + visit.button("/dashboard/webhooks/\(id)/disable", "Disable")
+            ? visit.button("/dashboard/webhooks/\(id)/test", "Test")
+                + visit.button("/dashboard/webhooks/\(id)/disable", "Disable")
             : visit.button("/dashboard/webhooks/\(id)/enable", "Enable")
     }
 
     private var addForm: HTML {
         let options = visit.workspaces.map {
-            "<option value=\"\($0.id.text)\"\($0 == visit.workspace ? " selected" : HTML.nothing)>\($0.name)</option>" as HTML
+            "<option value=\"\($0.id.text)\"\($0 == visit.workspace ? " selected" : HTML.nothing)>\($0.name)</option>"
+                as HTML
         }
         let events = WebhookEvent.allCases.map {
             "<label><input type=\"checkbox\" name=\"event\" value=\"\($0.rawValue)\"> \($0.rawValue)</label>" as HTML
@@ -113,7 +117,8 @@ struct WebhookPages {
 
     func add(_ form: Form) async throws -> Response {
         var members: [JSONNode.Member] = [
-            .init("workspace_id", .string(form["workspace"] ?? "")), .init("url", .string((form["url"] ?? "").trimmingBlanks)),
+            .init("workspace_id", .string(form["workspace"] ?? "")),
+            .init("url", .string((form["url"] ?? "").trimmingBlanks)),
         ]
         let events = form.all("event")
         if !events.isEmpty { members.append(.init("events", .array(events.map { .string($0) }))) }
@@ -135,7 +140,8 @@ struct WebhookPages {
         case "enable": _ = try await visit.send(.patch, path, ["enabled": true])
         case "disable": _ = try await visit.send(.patch, path, ["enabled": false])
         case "redeliver":
-            _ = try await visit.send(.post, path + "/deliveries/\(try visit.query("delivery").percentEncoded)/redeliver")
+            _ = try await visit.send(
+                .post, path + "/deliveries/\(try visit.query("delivery").percentEncoded)/redeliver")
         case "remove":
             _ = try await visit.send(.delete, path)
             return Layout.redirect("/dashboard/webhooks")

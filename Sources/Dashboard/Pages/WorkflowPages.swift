@@ -25,7 +25,8 @@ struct WorkflowPages {
         }
         return visit.layout("/dashboard/workflows").page(
             "Workflows", events: "/dashboard/events?\(visit.workspaceQuery)",
-            "<div data-part=\"workflows\">\(table.html)</div>\(visit.older("/dashboard/workflows", visit.workspaceQuery, document))")
+            "<div data-part=\"workflows\">\(table.html)</div>\(visit.older("/dashboard/workflows", visit.workspaceQuery, document))"
+        )
     }
 
     func show() async throws -> Response {
@@ -49,7 +50,9 @@ struct WorkflowPages {
             caption: "Jobs of the workflow, in the order in which they were added",
             heads: ["Job", "Type", "State", "Waits for", "Error"], empty: "<p>None of its jobs is left.</p>")
         for job in jobs {
-            let after = (job["after"]?.elements ?? []).map { titles[Words.text($0)] ?? String(Words.text($0).prefix(8)) }
+            let after = (job["after"]?.elements ?? []).map {
+                titles[Words.text($0)] ?? String(Words.text($0).prefix(8))
+            }
             table.rows.append(
                 """
                 <tr><td><a href="/dashboard/jobs/\(address: Words.text(job["id"]))">\(Self.title(job))</a></td><td>\(Words.text(job["job_type"]))</td>

@@ -48,7 +48,8 @@ struct Chart {
         }
         let legend =
             series.count < 2
-            ? [] : series.map { "<li><span class=\"key \($0.style)\" aria-hidden=\"true\"></span>\($0.name)</li>" as HTML }
+            ? []
+            : series.map { "<li><span class=\"key \($0.style)\" aria-hidden=\"true\"></span>\($0.name)</li>" as HTML }
         let rows = (0..<columns).reversed().filter { tops[$0] > 0 }.map { column -> HTML in
             let cells = series.map { "<td>\(show($0.values[column]))</td>" as HTML }
             return "<tr><td>\(Self.ago(columns - 1 - column, span))</td>\(cells)</tr>"
@@ -67,7 +68,8 @@ struct Chart {
     private static func ago(_ columns: Int, _ span: Int) -> String {
         let minutes = columns * span / 60
         if minutes == 0 { return "now" }
-        return minutes < 120 ? "\(minutes) min ago" : "\(minutes / 60) h\(minutes % 60 == 0 ? "" : " \(minutes % 60) min") ago"
+        return minutes < 120
+            ? "\(minutes) min ago" : "\(minutes / 60) h\(minutes % 60 == 0 ? "" : " \(minutes % 60) min") ago"
     }
 
     static func rounded(_ value: Double) -> String {

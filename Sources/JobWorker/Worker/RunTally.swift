@@ -8,6 +8,11 @@ package final class RunTally: Sendable {
     package struct Kind: Sendable, Hashable {
         package let queue: String
         package let type: String
+
+        package init(queue: String, type: String) {
+            self.queue = queue
+            self.type = type
+        }
     }
 
     package struct Sums: Sendable, Hashable {
@@ -18,6 +23,8 @@ package final class RunTally: Sendable {
         package var waits = [Int](repeating: 0, count: RunTally.bounds.count + 1)
         /// From start to the stored outcome.
         package var runs = [Int](repeating: 0, count: RunTally.bounds.count + 1)
+
+        package init() {}
     }
 
     /// Where one count ends and the next begins, in seconds: from a millisecond to some hours, each 1.7 times the one
