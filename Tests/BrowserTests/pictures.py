@@ -33,9 +33,9 @@ def main(program, folder):
             for name, path in (("overview", ""), ("dead-letters", "/dead-letters"), ("job", f"/jobs/{failed}")):
                 page.goto(system.url + path)
                 page.wait_for_selector("#live[data-state=on]")
-                page.screenshot(path=f"{folder}/{name}.png")
-                size = os.path.getsize(f"{folder}/{name}.png")
-                print(f"{folder}/{name}.png: {size // 1000} kB")
+                page.screenshot(path=f"{folder}/dashboard-{name}.png")
+                size = os.path.getsize(f"{folder}/dashboard-{name}.png")
+                print(f"{folder}/dashboard-{name}.png: {size // 1000} kB")
                 assert size < 150_000
             browser.close()
     finally:
