@@ -117,6 +117,7 @@ let package = Package(
                 .embedInCode("0027_list_kinds.sql"),
                 .embedInCode("0028_quick_announcements.sql"),
                 .embedInCode("0029_alerts.sql"),
+                .embedInCode("0030_run_figures.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

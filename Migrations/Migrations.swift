@@ -53,5 +53,6 @@ public struct Migration: Sendable {
         Migration(27, "list_kinds", PackageResources._027_list_kinds_sql),
         Migration(28, "quick_announcements", PackageResources._028_quick_announcements_sql),
         Migration(29, "alerts", PackageResources._029_alerts_sql),
+        Migration(30, "run_figures", PackageResources._030_run_figures_sql),
     ]
 }

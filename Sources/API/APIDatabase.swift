@@ -175,7 +175,7 @@ package struct APIDatabase: Service {
     }
 
     /// - Throws: `APIError` instead of the database's.
-    func translated<Value: Sendable>(_ work: () async throws -> Value) async throws -> Value {
+    package func translated<Value: Sendable>(_ work: () async throws -> Value) async throws -> Value {
         do {
             return try await work()
         } catch let error as PostgresError {

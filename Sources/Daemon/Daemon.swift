@@ -149,7 +149,13 @@ public struct Daemon: Sendable {
             HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes
             + MetricsRoutes(contentType: PrometheusText.contentType) { await figures.text() }.routes
             + api.surface.routes
-        let pages = Dashboard(api: routes, database: api.database, authentication: authentication)
+        let pages = Dashboard(api: routes, database: api.database, hub: api.hub, authentication: authentication) {
+            await reload.current.describe().map {
+                Dashboard.Setting(
+                    name: $0.name, value: $0.value, origin: $0.origin.description, isDefault: $0.origin == .default,
+                    help: $0.help)
+            }
+        }
         let server = ControlPlaneServer(
             listeningOn: addresses,
             routes: RouteTable(

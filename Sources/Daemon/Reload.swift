@@ -9,7 +9,7 @@ import Tokens
 /// Reads the settings again while the worker runs, and applies what may change.
 actor Reload {
     private let sources: Sources
-    private var current: Configuration
+    private(set) var current: Configuration
     private let worker: JobWorker::JobWorker
     private let authentication: Authentication
     private let schedules: @Sendable (Configuration) -> ScheduleFolder

@@ -5,57 +5,106 @@ import HTTPTypes
 import HummingbirdCore
 import JobWorker
 import NIOCore
+import Postgres
 
 /// The pages for people: plain HTML made here, with a small script that keeps it live.
 ///
 /// Pages and forms ask the routes of the API, from within the process and with the rights of whoever is signed in: what
 /// a page shows and does, a program may see and do as well, and no rule stands twice.
 package struct Dashboard: Sendable {
-    private let api: RouteTable
+    /// A setting as the page of settings shows it.
+    package struct Setting: Sendable {
+        let name: String
+        let value: String
+        let origin: String
+        let isDefault: Bool
+        let help: String
+
+        /// - Parameter value: Of a secret never the value.
+        package init(name: String, value: String, origin: String, isDefault: Bool, help: String) {
+            self.name = name
+            self.value = value
+            self.origin = origin
+            self.isDefault = isDefault
+            self.help = help
+        }
+    }
+
+    private let parts: Parts
     private let authentication: Authentication
     private let sessions: SessionStore
-    private let overview: OverviewCache
     private let limit = SignInLimit()
     private let gate = RequestGate(limit: 32)
 
     static let cookieName = "jobworker_session"
 
-    /// - Parameter api: Every route that pages may ask.
-    package init(api: [Route], database: APIDatabase, authentication: Authentication) {
-        self.api = RouteTable(api)
+    /// - Parameters:
+    ///   - api: Every route that pages may ask.
+    ///   - hub: Hears of changes while pages are open.
+    ///   - settings: Those that hold now.
+    package init(
+        api: [Route], database: APIDatabase, hub: EventHub, authentication: Authentication,
+        settings: @escaping @Sendable () async -> [Setting] = { [] }
+    ) {
+        parts = Parts(api: RouteTable(api), database: database, hub: hub, settings: settings)
         self.authentication = authentication
         sessions = SessionStore(database: database.asWorker)
-        overview = OverviewCache(database: database)
     }
 
-    package var routes: [Route] {
+    package var routes: [Route] { pages + forms + streams + entrance }
+
+    private var pages: [Route] {
         [
-            page("/dashboard", "The overview.") { try await OverviewPage(visit: $0).response(overview) },
+            page("/dashboard", "The overview.") { try await OverviewPage(visit: $0).response() },
             page("/dashboard/jobs", "Jobs.") { try await JobsPage(visit: $0).response() },
             page("/dashboard/jobs/{id}", "A job.") { try await JobPage(visit: $0).response() },
-            page("/dashboard/dead-letters", "Failed jobs by error.") { try await RecordPages(visit: $0).deadLetters() },
-            page("/dashboard/schedules", "Schedules.") { try await RecordPages(visit: $0).schedules() },
-            page("/dashboard/queues", "Queues.") { try await RecordPages(visit: $0).queues() },
+            page("/dashboard/dead-letters", "Failed jobs by error.") { try await DeadLetterPages(visit: $0).groups() },
+            page("/dashboard/dead-letters/{group}", "Failed jobs with one error.", [Self.word("group")]) {
+                try await DeadLetterPages(visit: $0).group()
+            },
+            page("/dashboard/operations", "Operations.") { try await OperationPages(visit: $0).list() },
+            page("/dashboard/operations/{id}", "An operation.") { try await OperationPages(visit: $0).show() },
+            page("/dashboard/workflows", "Workflows.") { try await WorkflowPages(visit: $0).list() },
+            page("/dashboard/workflows/{id}", "A workflow.") { try await WorkflowPages(visit: $0).show() },
+            page("/dashboard/schedules", "Schedules.") { try await SchedulesPage(visit: $0).response() },
+            page("/dashboard/queues", "Queues.") { try await QueuesPage(visit: $0).response() },
             page("/dashboard/workers", "Workers.") { try await RecordPages(visit: $0).workers() },
+            page("/dashboard/webhooks", "Webhooks.") { try await WebhookPages(visit: $0).list() },
+            page("/dashboard/webhooks/{id}", "A webhook.") { try await WebhookPages(visit: $0).show() },
             page("/dashboard/audit", "Who did what.") { try await RecordPages(visit: $0).audit() },
             page("/dashboard/health", "How this worker is.") { try await RecordPages(visit: $0).health() },
-            page("/dashboard/events", "Changes of jobs.") { visit in
-                try await visit.api.call(
-                    .get, "/api/events", query: visit.workspaceQuery, as: visit.session.caller, via: .dashboard)
-            },
-            page("/dashboard/events/{id}", "Changes of a job.") { visit in
-                try await visit.api.call(
-                    .get, "/api/jobs/\(visit.parameter("id"))/events", as: visit.session.caller, via: .dashboard)
-            },
+            page("/dashboard/settings", "What is set.") { try await RecordPages(visit: $0).settings() },
+        ]
+    }
+
+    private var forms: [Route] {
+        let action = Self.word("action")
+        return [
             form("/dashboard/jobs/bulk", "Changes many jobs.") { try await JobsPage(visit: $0).change($1) },
-            form("/dashboard/jobs/{id}/{action}", "Changes a job.", [Self.word("action")]) {
+            form("/dashboard/jobs/{id}/{action}", "Changes a job.", [action]) {
                 try await JobPage(visit: $0).change($1)
             },
-            form("/dashboard/queues/{name}/{action}", "Pauses a queue.", [Self.word("name"), Self.word("action")]) {
-                try await RecordPages(visit: $0).changeQueue($1)
+            form("/dashboard/dead-letters/{group}/change", "Changes failed jobs.", [Self.word("group")]) {
+                try await DeadLetterPages(visit: $0).change($1)
             },
-            form("/dashboard/schedules/{id}/{action}", "Changes a schedule.", [Self.word("action")]) {
-                try await RecordPages(visit: $0).changeSchedule($1)
+            form("/dashboard/operations/{id}/{action}", "Steers an operation.", [action]) { visit, _ in
+                try await OperationPages(visit: visit).change()
+            },
+            form("/dashboard/workflows/{id}/{action}", "Changes a workflow.", [action]) { visit, _ in
+                try await WorkflowPages(visit: visit).change()
+            },
+            form("/dashboard/queues/{name}/{action}", "Changes a queue.", [Self.word("name"), action]) {
+                try await QueuesPage(visit: $0).changeQueue($1)
+            },
+            form("/dashboard/limits/{action}", "Changes a limit.", [action]) {
+                try await QueuesPage(visit: $0).changeLimit($1)
+            },
+            form("/dashboard/schedules/{id}/{action}", "Changes a schedule.", [action]) { visit, _ in
+                try await SchedulesPage(visit: visit).change()
+            },
+            form("/dashboard/webhooks", "Adds a webhook.") { try await WebhookPages(visit: $0).add($1) },
+            form("/dashboard/webhooks/{id}/{action}", "Changes a webhook.", [action]) {
+                try await WebhookPages(visit: $0).change($1)
             },
             form("/dashboard/sign-out", "Ends the session.") { visit, _ in
                 try await sessions.end(visit.cookie)
@@ -63,6 +112,24 @@ package struct Dashboard: Sendable {
                     "/dashboard/sign-in",
                     cookie: "\(Self.cookieName)=; Path=/dashboard; HttpOnly; SameSite=Strict; Max-Age=0")
             },
+        ]
+    }
+
+    private var streams: [Route] {
+        [
+            page("/dashboard/events", "Changes of jobs.") { visit in
+                try await visit.parts.api.call(
+                    .get, "/api/events", query: visit.workspaceQuery, as: visit.session.caller, via: .dashboard)
+            },
+            page("/dashboard/events/{id}", "Changes of a job.") { visit in
+                try await visit.parts.api.call(
+                    .get, "/api/jobs/\(visit.parameter("id"))/events", as: visit.session.caller, via: .dashboard)
+            },
+        ]
+    }
+
+    private var entrance: [Route] {
+        [
             Route(.get, "/dashboard/sign-in", access: .anyone, "Asks who it is.") { _ in
                 Layout.guarded(signInPage(nil))
             },
@@ -88,7 +155,7 @@ package struct Dashboard: Sendable {
             try await sessions.end(cookie)
             throw PageError.signInFirst
         }
-        return Visit(session: session, cookie: cookie, request: request, api: api)
+        return try await Visit(session: session, cookie: cookie, request: request, parts: parts)
     }
 
     private static func cookie(of request: APIRequest) -> String? {
@@ -115,10 +182,11 @@ package struct Dashboard: Sendable {
     }
 
     private func page(
-        _ path: String, _ summary: String, _ handler: @escaping @Sendable (Visit) async throws -> Response
+        _ path: String, _ summary: String, _ parameters: [Parameter] = [],
+        _ handler: @escaping @Sendable (Visit) async throws -> Response
     ) -> Route {
-        Route(.get, path, access: .anyone, summary) { request in
-            await answer(request) { try await handler($0) }
+        Route(.get, path, access: .anyone, summary, parameters: parameters) { request in
+            try await answer(request) { try await handler($0) }
         }
     }
 
@@ -127,24 +195,33 @@ package struct Dashboard: Sendable {
         _ handler: @escaping @Sendable (Visit, Form) async throws -> Response
     ) -> Route {
         Route(.post, path, access: .anyone, summary, parameters: parameters) { request in
-            await answer(request) { visit in
+            try await answer(request) { visit in
                 let form = try Form(request)
                 guard Self.isOwnOrigin(request), form["form_token"] == visit.session.formToken else {
                     throw PageError.foreignForm
                 }
-                return try await handler(visit, form)
+                // Whatever came of it.
+                defer { Task { await parts.forget() } }
+                let response = try await handler(visit, form)
+                await parts.forget()
+                return response
             }
         }
     }
 
-    private func answer(_ request: APIRequest, _ work: @Sendable (Visit) async throws -> Response) async -> Response {
+    /// - Throws: What nobody foresaw, to be logged as that of any route.
+    private func answer(
+        _ request: APIRequest, _ work: @Sendable (Visit) async throws -> Response
+    ) async throws -> Response {
         var session: Session?
         do {
             return Layout.guarded(
-                try await gate.pass {
-                    let visit = try await visit(request)
-                    session = visit.session
-                    return try await work(visit)
+                try await parts.database.translated {
+                    try await gate.pass {
+                        let visit = try await visit(request)
+                        session = visit.session
+                        return try await work(visit)
+                    }
                 })
         } catch PageError.signInFirst {
             return Layout.guarded(Layout.redirect("/dashboard/sign-in"))
@@ -154,7 +231,7 @@ package struct Dashboard: Sendable {
                 .forbidden, session)
         } catch let error as APIError {
             return Self.problem(error.message, error.status, session)
-        } catch {
+        } catch let error as PostgresError where error.isTransient {
             return Self.problem(
                 "The database doesn't answer. This page works again when it does.", .serviceUnavailable, session)
         }
@@ -216,56 +293,5 @@ package struct Dashboard: Sendable {
             return Layout.guarded(
                 Response(status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))))
         }
-    }
-}
-
-/// A request of somebody who is signed in.
-struct Visit: Sendable {
-    let session: Session
-    let cookie: String
-    let request: APIRequest
-    let api: RouteTable
-
-    func parameter(_ name: String) -> String { (request.parameters[name] ?? "").percentEncoded }
-
-    var isOperator: Bool { if case .operator = session.caller { true } else { false } }
-
-    /// The workspace that is looked at alone.
-    var workspaceID: UUID? {
-        get throws { try query("workspace_id").isEmpty ? nil : try request.uuid("workspace_id") }
-    }
-
-    var workspaceQuery: String {
-        guard let id = try? workspaceID else { return "" }
-        return "workspace_id=\(id.uuidString.lowercased())"
-    }
-
-    func query(_ name: String) throws -> String { try request.text(name) ?? "" }
-
-    /// A query of those of the page's own parameters that hold something.
-    func query(of names: [String]) throws -> String {
-        try names.flatMap { name in
-            try request.queryValues(name).filter { !$0.isEmpty }.map { "\(name)=\($0.percentEncoded)" }
-        }.joined(separator: "&")
-    }
-
-    func get(_ path: String, _ query: String = "") async throws -> JSONNode {
-        try await api.document(.get, path, query: query, as: session.caller, via: .dashboard)
-    }
-
-    func send(_ method: HTTPRequest.Method, _ path: String, query: String = "", _ body: JSONNode? = nil) async throws
-        -> JSONNode
-    {
-        try await api.document(method, path, query: query, body: body, as: session.caller, via: .dashboard)
-    }
-
-    func layout(_ path: String) -> Layout { Layout(session: session, path: path) }
-
-    var formToken: HTML { Layout.formToken(session) }
-
-    /// A button that does something by itself.
-    func button(_ action: String, _ title: String, isDangerous: Bool = false) -> HTML {
-        let style: HTML = isDangerous ? " class=\"danger\" data-confirm=\"\(title)?\"" : ""
-        return "<form method=\"post\" action=\"\(action)\">\(formToken)<button\(style)>\(title)</button></form>"
     }
 }

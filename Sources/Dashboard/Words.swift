@@ -28,22 +28,47 @@ enum Words {
         return "<time datetime=\"\(exact)\" title=\"\(exact)\">\(now.duration(since: moment).agoWords)</time>"
     }
 
+    static func time(_ moment: Timestamp?) -> HTML { time(moment.map { .string($0.text(fractionDigits: 3)) }) }
+
+    /// What was counted to a limit says so.
+    static func count(_ value: Int) -> String {
+        value > OverviewFigures.countMax ? "over \(grouped(OverviewFigures.countMax))" : grouped(value)
+    }
+
+    /// With blanks between thousands, which stay in one line.
+    static func grouped(_ value: Int) -> String {
+        var digits = String(value.magnitude)
+        var text = ""
+        while digits.count > 3 {
+            text = "\u{202F}" + digits.suffix(3) + text
+            digits.removeLast(3)
+        }
+        return (value < 0 ? "−" : "") + digits + text
+    }
+
+    static func percent(_ share: Double?) -> String {
+        share.map { "\(Int(($0 * 1000).rounded()) / 10) %" } ?? "—"
+    }
+
     static func seconds(_ value: Double?) -> String { value.map { Duration.seconds(max(0, $0)).words } ?? "—" }
+
+    static func sign(_ state: String) -> String {
+        switch state {
+        case "completed", "alive", "delivered", "done", "healthy": "✓"
+        case "failed", "dead_letter", "silent", "unhealthy": "✗"
+        case "processing", "running": "▶"
+        case "cancelled", "stopped", "aborted": "■"
+        case "paused", "degraded": "‖"
+        case "blocked": "◇"
+        default: "○"
+        }
+    }
 
     /// A state: a sign and a word, never colour alone.
     static func state(_ node: JSONNode?) -> HTML {
         let word = text(node)
-        let sign =
-            switch word {
-            case "completed", "alive": "✓"
-            case "failed", "dead_letter", "silent": "✗"
-            case "processing": "▶"
-            case "cancelled", "stopped": "■"
-            case "blocked": "⧗"
-            default: "○"
-            }
         return
-            "<span class=\"state state-\(word)\"><span aria-hidden=\"true\">\(sign)</span> \(word.replacing("_", with: " "))</span>"
+            "<span class=\"state state-\(word)\"><span aria-hidden=\"true\">\(sign(word))</span> \(word.replacing("_", with: " "))</span>"
     }
 
     static func identifier(_ node: JSONNode?) -> HTML {
@@ -67,21 +92,5 @@ enum Words {
                 + "\n\(end)]"
         default: return node.text
         }
-    }
-}
-
-/// A table with a caption and a sentence for when it is empty.
-struct TableView {
-    let caption: String
-    let heads: [String]
-    var rows: [HTML] = []
-    let empty: HTML
-
-    var html: HTML {
-        guard !rows.isEmpty else { return "<div class=\"empty\">\(empty)</div>" }
-        return """
-            <div class="wide"><table><caption>\(caption)</caption><thead><tr>\(
-                heads.map { "<th scope=\"col\">\($0)</th>" as HTML })</tr></thead><tbody>\(rows)</tbody></table></div>
-            """
     }
 }

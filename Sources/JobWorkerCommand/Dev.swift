@@ -16,6 +16,9 @@ struct Dev: AsyncParsableCommand {
     @Flag(help: "Adds sample jobs, shows how they run, and ends: with status 0 if all ended as they should.")
     var demo = false
 
+    @Flag(help: "After the sample jobs of --demo goes on until Ctrl-C, so that they can be looked at.")
+    var stay = false
+
     @Option(help: ArgumentHelp("Keeps the data in this folder, for the next start.", valueName: "dir"))
     var keep: String?
 
@@ -26,6 +29,7 @@ struct Dev: AsyncParsableCommand {
     var maxConcurrent = 5
 
     func validate() throws {
+        guard demo || !stay else { throw ValidationError("--stay goes with --demo") }
         guard (1...1000).contains(maxConcurrent) else { throw ValidationError("--max-concurrent must be 1 to 1000") }
     }
 
@@ -41,7 +45,7 @@ struct Dev: AsyncParsableCommand {
         let isSuccess = try await withThrowingTaskGroup(of: Bool.self) { race in
             race.addTask { try await work(frozen, output) }
             race.addTask {
-                for await _ in signals { return !demo }
+                for await _ in signals { return !demo || stay }
                 return false
             }
             defer { race.cancelAll() }
@@ -59,13 +63,10 @@ struct Dev: AsyncParsableCommand {
                 try await system.startStandin()
             }
             try await output.step("Starting the worker") { try await system.startWorker(program: ownProgram()) }
-            let isSuccess: Bool
-            if demo {
-                isSuccess = try await Demo(system: system, output: output).run()
-            } else {
+            let isSuccess = demo ? try await Demo(system: system, output: output).run() : true
+            if !demo || stay {
                 output.tour(system, apollo: apollo)
                 await waitForEnd(system)
-                isSuccess = true
             }
             await output.step("Stopping") { await system.stop() }
             return isSuccess

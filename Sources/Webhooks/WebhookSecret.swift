@@ -36,7 +36,7 @@ public struct WebhookSecret: Sendable, CustomStringConvertible, CustomReflectabl
 
     /// The value of the header `webhook-signature` of a message.
     /// - Parameter timestamp: Seconds since 1970, as in the header `webhook-timestamp`.
-    private func signature(id: String, timestamp: Int, body: [UInt8]) -> String {
+    package func signature(id: String, timestamp: Int, body: [UInt8]) -> String {
         var code = HMAC<SHA256>(key: key)
         code.update(data: Data("\(id).\(timestamp).".utf8))
         code.update(data: body)

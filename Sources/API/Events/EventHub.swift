@@ -1,12 +1,12 @@
 import ControlPlane
-import FoundationEssentials
+package import FoundationEssentials
 import Glibc
 import JobWorker
 package import Logging
 package import Postgres
 import ServiceLifecycle
 import Synchronization
-import Tokens
+package import Tokens
 
 /// Tells open streams which jobs have changed, whoever changed them.
 ///
@@ -35,6 +35,8 @@ package final class EventHub: Service {
         var hinted: Set<UUID> = []
         var hasOverflown = false
         var isListening = false
+        /// When something was last heard of.
+        var heardAt = ContinuousClock.now
         var isClosed = false
         /// Rings when there are hints; of the present time of listening.
         var bell: AsyncStream<Void>.Continuation?
@@ -76,6 +78,11 @@ package final class EventHub: Service {
 
     /// Whether changes are being heard of.
     package var isListening: Bool { state.withLock { $0.isListening } }
+
+    /// When jobs last changed, as far as this process has heard; `nil` while it listens to nothing.
+    package var lastChange: ContinuousClock.Instant? {
+        state.withLock { $0.isListening ? $0.heardAt : nil }
+    }
 
     // MARK: Streams
 
@@ -178,12 +185,13 @@ package final class EventHub: Service {
         switch event {
         case .listening:
             await watch()
-            state.withLock { $0.isListening = true }
+            state.withLock { ($0.isListening, $0.heardAt) = (true, .now) }
             // What happened meanwhile was missed.
             tell { _ in ServerSentEvent(name: "reset", data: "{}").text }
         case .notification(let notification):
             guard let id = UUID(uuidString: notification.payload) else { return }
             state.withLock { state in
+                state.heardAt = .now
                 state.note(id)
                 state.bell?.yield()
             }
@@ -294,7 +302,7 @@ package final class EventHub: Service {
 
 extension APIDatabase {
     /// The workspaces that a member may look into now.
-    func workspaces(of member: Member) async throws -> Set<UUID> {
+    package func workspaces(of member: Member) async throws -> Set<UUID> {
         let rows = try await reading(as: .member(member)).query(
             "/* jobworker:events.rights */ SELECT mine.id FROM jobworker.my_workspaces() AS mine (id)")
         var workspaces: Set<UUID> = []

@@ -14,6 +14,7 @@ public import ServiceLifecycle
 ///          ├─ deliverer    sends what webhooks are to be told, where there is a transport for it
 ///          ├─ upkeep       changes many jobs bit by bit, takes old ones
 ///          ├─ alarm        looks for what administrators are to be alerted to
+///          ├─ recorder     stores the sums of what ran
 ///          └─ poller       claims; each job is a child task
 public final class JobWorker: Service {
     /// Looks, once connected, which of the registered types can't be served, and why: type → sentence.
@@ -35,6 +36,7 @@ public final class JobWorker: Service {
     private let poller: Poller
     private let completer: Completer
     private let deliverer: Deliverer?
+    private let recorder: RunRecorder
     /// Its own: who inserts wakes one worker, not all.
     private let channel: String
     private let beatNow = Wakeup()
@@ -75,6 +77,7 @@ public final class JobWorker: Service {
             running: running, store: store, state: state, logger: logger, channel: channel, deliverer: deliverer,
             beat: beatNow, configuration: { settings.value },
             types: { processors.value.served.without(state.snapshot.unservedTypes.keys) })
+        recorder = RunRecorder(tally: state.tally, store: store, logger: logger)
         completer = Completer(store: store, running: running, intake: poller.intake, state: state, logger: logger)
         state.update { $0.jobTimeout = configuration.jobTimeout }
     }
@@ -171,6 +174,7 @@ public final class JobWorker: Service {
                 loops.addTask { await self.deliverer?.run() }
                 loops.addTask { await self.poller.upkeep.run() }
                 loops.addTask { await self.poller.alarm.run() }
+                loops.addTask { await self.recorder.run() }
                 loops.addTask { await self.listen() }
                 await claimUntilStopped()
                 await finishDeliveries()
@@ -278,8 +282,11 @@ public final class JobWorker: Service {
 
     /// Says good-bye in the table of workers, if the database answers.
     private func leave() async {
-        let (store, id) = (store, settings.value.workerID)
-        await withTimeLimit(.seconds(2)) { try? await store.leave(workerID: id) }
+        let (store, id, recorder) = (store, settings.value.workerID, recorder)
+        await withTimeLimit(.seconds(2)) {
+            await recorder.stop()
+            try? await store.leave(workerID: id)
+        }
     }
 
     // MARK: Polling on demand

@@ -98,7 +98,9 @@ struct Runner: Sendable {
     ) async -> Stored {
         let stored: Stored =
             if let outcome { await completer.store(outcome, of: claimed.claim) } else { .fenced }
-        state.metrics.ended(claimed.job, as: stored, after: ContinuousClock.now - began)
+        let duration = ContinuousClock.now - began
+        state.metrics.ended(claimed.job, as: stored, after: duration)
+        state.tally.ended(claimed.job, as: stored, after: duration)
         let message: Logger.Metadata.Value =
             if case .settled(let settlement) = outcome { "\(settlement.message)" } else { "" }
         switch stored {

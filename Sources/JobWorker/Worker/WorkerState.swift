@@ -71,6 +71,8 @@ package final class WorkerState: Sendable {
 
     /// Figures for whoever watches, beside the snapshot for whoever asks.
     let metrics = WorkerMetrics()
+    /// The same for people, until it is stored.
+    let tally = RunTally()
     private let state = Mutex(State())
     private let changes: AsyncStream<Void>
     private let changed: AsyncStream<Void>.Continuation

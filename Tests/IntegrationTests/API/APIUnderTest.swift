@@ -120,7 +120,7 @@ func withAPI<Result: Sendable>(
     let digest = Array(APIUnderTest.operatorToken.utf8).withUnsafeBytes { OperatorDigest(name: "test", token: $0) }
     let (bound, report) = AsyncStream<[BoundAddress]>.makeStream()
     let authentication = Authentication(operators: [digest], members: TokenVerifier(keys: [key]))
-    let pages = Dashboard(api: routes, database: api, authentication: authentication)
+    let pages = Dashboard(api: routes, database: api, hub: hub, authentication: authentication)
     let server = ControlPlaneServer(
         listeningOn: [.unixSocket(path: folder + "/api.sock", group: nil), .tcp(host: "127.0.0.1", port: 0)],
         routes: RouteTable(
