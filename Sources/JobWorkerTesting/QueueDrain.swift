@@ -58,9 +58,11 @@ public struct QueueDrain: Sendable {
         let end = ContinuousClock.now + timeLimit
         try await waitUntilWorking(worker, until: end)
         while ContinuousClock.now < end {
+            let claimed = worker.state.snapshot.counts.claimed
             let report = await worker.pollNow(waitingAtMost: end - .now)
             if let refusal = report.refusal { throw Failure(description: refusal) }
-            if report.claimed == 0, report.running == 0 { return }
+            // Rows that another claim of this worker just takes are passed over by this look.
+            if !worker.isClaiming, worker.state.snapshot.counts.claimed == claimed, report.running == 0 { return }
         }
         throw Failure(description: "there were still jobs after \(timeLimit)")
     }

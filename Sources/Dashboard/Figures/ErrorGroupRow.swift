@@ -1,6 +1,7 @@
 import API
 import ControlPlane
 import FoundationEssentials
+import JobWorker
 import Postgres
 import Tokens
 

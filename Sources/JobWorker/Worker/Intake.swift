@@ -260,6 +260,8 @@ final class Intake: Sendable {
         if isDone { arrived.finish() } else { wakeup.raise() }
     }
 
+    var isClaiming: Bool { state.withLock { $0.underway > 0 } }
+
     /// Whether one of the queues served here has rules.
     private func obeysRules(_ state: State) -> Bool {
         guard !state.ruledQueues.isEmpty else { return false }

@@ -321,6 +321,11 @@ public final class JobWorker: Service {
 extension JobWorker: WorkerControl {}
 
 extension JobWorker {
+    /// Whether a claim is on its way. What earlier ones brought is counted by then.
+    package var isClaiming: Bool { poller.intake.isClaiming }
+}
+
+extension JobWorker {
     /// The notifications sent by the triggers of `public.jobs` to all workers.
     private enum Channel {
         static let cancel = "jobworker_cancel"

@@ -10,7 +10,7 @@ import Testing
 @testable import Dashboard
 
 /// What the overview shows, from the database.
-@Suite(.database(), .timeLimit(.minutes(2))) struct FiguresTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct FiguresTests {
     let database = TestDatabase.current
 
     private var api: APIDatabase { APIDatabase(database.workerSettings, logger: .silent) }
