@@ -233,6 +233,7 @@ let package = Package(
                 "API", "Dashboard",
                 "Tokens", "Explanation", "Migrations", "Cron",
                 "Development", "Bench", logging, crypto, lifecycle, subprocess,
+                .product(name: "SystemPackage", package: "swift-system"),
             ] + http,
             exclude: ["CommandLine/Golden"],
             swiftSettings: swiftSettings),

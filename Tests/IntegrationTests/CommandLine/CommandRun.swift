@@ -3,6 +3,7 @@ import FoundationEssentials
 import JobWorker
 import Subprocess
 import Support
+import SystemPackage
 
 /// The built program, run once to its end against a test's database.
 struct CommandRun {
@@ -73,15 +74,27 @@ struct CommandRun {
         }
         // A suite's time limit cancels the test, which ends no program: one that hangs is killed, and its status is 124.
         let bounded = ["timeout", "--foreground", "--kill-after=5", "240", program] + arguments
+        // From a file: a program that ends before it has read what is written to its pipe would end the tests as well.
         let result = try await Subprocess.run(
             .name("env"), arguments: Arguments(bounded), environment: .custom(custom),
-            input: .string(input), output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))
+            input: .fileDescriptor(try descriptor(of: input), closeAfterSpawningProcess: true),
+            output: .string(limit: 4 << 20), error: .string(limit: 1 << 20))
         let status: Int32
         switch result.terminationStatus {
         case .exited(let code): status = code
         case .signaled(let signal): status = 128 + signal
         }
         return CommandRun(status: status, output: result.standardOutput, error: result.standardError)
+    }
+}
+
+extension CommandRun {
+    /// A file without a name that holds the text.
+    private static func descriptor(of text: String) throws -> FileDescriptor {
+        let path = "/tmp/jobworker-input-\(UUID().uuidString)"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return try FileDescriptor.open(path, .readOnly)
     }
 }
 
