@@ -21,8 +21,8 @@ struct RequestCheck {
             }
             try check(value, parameter)
         }
-        // A probe may ask with a query that means nothing; what changes or lists jobs must not guess.
-        guard route.access == .members else { return }
+        // A probe may ask with a query that means nothing; what changes or lists something must not guess.
+        guard route.access == .members || route.parameters.contains(where: { $0.place == .query }) else { return }
         var seen: Set<String> = []
         for (name, value) in try APIRequest.items(of: query) {
             guard let parameter = route.parameters.first(where: { $0.place == .query && $0.name == name }) else {

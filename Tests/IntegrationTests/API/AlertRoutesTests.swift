@@ -29,6 +29,8 @@ import Testing
             let second = try await api.send("GET", "/api/alerts?limit=1&cursor=\(cursor)", as: .operator)
             #expect(second.json["alerts"]?.array?.map { $0["subject"] } == ["mail"])
             #expect(second.json["next_cursor"] == .null)
+            #expect(try await api.send("GET", "/api/alerts?open=AAA", as: .operator).status == 400)
+            #expect(try await api.send("GET", "/api/alerts?opened=true", as: .operator).status == 400)
             let open = try await api.send("GET", "/api/alerts?open=true", as: .operator)
             #expect(open.json["alerts"]?.array?.map { $0["ended_at"] } == [.null])
             #expect(try await api.send("GET", "/api/alerts", as: .user(tenants.admin)).status == 403)
