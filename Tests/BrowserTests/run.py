@@ -244,7 +244,7 @@ def drive(system, browser, output, test):
 
     @test
     def progress_and_log_are_seen_as_they_happen_and_a_running_job_is_cancelled():
-        job = system.add("progress", '{"steps": 300}')
+        job = system.add("progress", '{"steps": 300, "seconds": 60}')
         show(job)
         page.wait_for_selector("#live[data-state=on]")
         page.wait_for_selector(".state-processing")

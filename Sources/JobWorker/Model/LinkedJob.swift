@@ -75,6 +75,8 @@ extension LinkedJob {
     ///   - payload: Members that every payload gets.
     ///   - onDependencyFailure: What becomes of the last job if a chunk fails.
     ///   - queue: Of all of them.
+    ///   - priority: Of all of them.
+    ///   - maxAttempts: Of all of them; starts allowed, 1 or more.
     public static func chunks(
         of items: [JSONText], size: Int, type: String, finally: String, name: String = "all",
         payload: [(name: String, value: JSONText)] = [], onDependencyFailure: OnDependencyFailure = .cancel,
