@@ -33,18 +33,15 @@ import Testing
             try await database.waitUntil("seen_at > now() - interval '200 ms'", of: "public.job_workers")
             proxy.set(.stall())
             listen.set(.stall())
-            let jobs = (0..<(statement == "jobworker:claim" ? 2 : 1)).map { _ in
-                NewJob(workspaceID: TestDatabase.workspace, type: "noop", payload: JSONText("{}"))
-            }
-            _ = try await database.store().enqueue(jobs)
+            let jobs = try await database.addJobs(statement == "jobworker:claim" ? 2 : 1)
             let lost = proxy.arm(FaultProxy.Rule(statement, .dropReply))
             proxy.set(.pass)
             listen.set(statement == "jobworker:poll" ? .refuse : .pass)
             try await lost.struck()
             for job in jobs {
-                try await database.waitUntil("id = '\(job.id.text)' AND status = 'completed'")
-                #expect(ledger.runs(of: job.id) == 1)
-                #expect(try await database.job(job.id).attempts == 2)
+                try await database.waitUntil("id = '\(job.text)' AND status = 'completed'")
+                #expect(ledger.runs(of: job) == 1)
+                #expect(try await database.job(job).attempts == 2)
             }
             try await eventually("it is counted") { worker.state.snapshot.counts.reaped == jobs.count }
         }
@@ -74,7 +71,8 @@ import Testing
             // A look that a wake-up has asked for may go along with a completion: then another job is needed.
             var ids: [UUID] = []
             while !hit.isOpen, ids.count < 60 {
-                ids.append(try await database.insertJob("noop"))
+                // Of two the second goes along with the end of the first; one alone is claimed by its id.
+                ids += try await database.addJobs(statement == "jobworker:exchange" ? 2 : 1)
                 for _ in 0..<50 where !hit.isOpen { try await Task.sleep(for: .milliseconds(10)) }
             }
             try await striking.value
@@ -83,7 +81,9 @@ import Testing
             try await database.waitUntilQuiet()
             for id in ids {
                 #expect(ledger.runs(of: id) == 1)
-                #expect(try await database.job(id).attempts == 1)
+                // A job that was claimed along with the lost answer is taken back before it has run.
+                let isClaimLost = statement == "jobworker:exchange" && action == .dropReply
+                #expect(try await (1...(isClaimLost ? 2 : 1)).contains(database.job(id).attempts ?? 0))
                 #expect(try await database.logs(of: id).filter { $0.message.hasPrefix("Completed in") }.count == 1)
             }
             #expect(worker.state.snapshot.counts.fenced == 0)
@@ -121,5 +121,15 @@ import Testing
         let ids = try await database.query("SELECT id FROM public.jobs").map { try $0.decode("id", as: UUID.self) }
         #expect(ids.count == 1)
         #expect(output.contains(try #require(ids.first).text))
+    }
+}
+
+extension TestDatabase {
+    /// Adds these with one statement.
+    func addJobs(_ count: Int) async throws -> [UUID] {
+        let jobs = (0..<count).map { _ in
+            NewJob(workspaceID: TestDatabase.workspace, type: "noop", payload: JSONText("{}"))
+        }
+        return try await store().enqueue(jobs).map(\.id)
     }
 }
