@@ -35,7 +35,7 @@ struct JobCreation: Sendable {
                 answers: [
                     Answer("The job, or the jobs in the order given.", Self.added, status: .created),
                     Answer("The active job with the same unique key.", .job),
-                ], refusals: [.forbidden, .conflict], audit: ["job.add"], handler: add),
+                ], refusals: [.forbidden, .notFound, .conflict], audit: ["job.add"], handler: add),
             Route(
                 .post, "/api/jobs/{id}/replay", access: .members,
                 "Adds a new job like an old one, with another payload if one is given.",
