@@ -46,25 +46,16 @@ BEGIN
 END
 $$;
 
--- Also a retry soon, or a job moved to an earlier time that is still to come. Of the condition only what is short stands
--- in WHEN: see 0025.
-CREATE OR REPLACE FUNCTION jobworker.announce_due() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF (OLD.status IS DISTINCT FROM 'pending'
-        OR (OLD.lease_open AND NOT NEW.lease_open)
-        OR NEW.scheduled_for IS DISTINCT FROM OLD.scheduled_for
-        OR NEW.next_retry_at IS DISTINCT FROM OLD.next_retry_at
-        OR NEW.priority IS DISTINCT FROM OLD.priority
-        OR NEW.job_queue IS DISTINCT FROM OLD.job_queue)
-       AND greatest(NEW.created_at, NEW.scheduled_for, NEW.next_retry_at) <= clock_timestamp() + interval '1 hour' THEN
-        PERFORM jobworker.wake(coalesce(NEW.job_queue, 'default'), coalesce(NEW.priority, 0),
-                               greatest(NEW.created_at, NEW.scheduled_for, NEW.next_retry_at), 1);
-    END IF;
-    RETURN NULL;
-END
-$$;
+-- Also a retry soon, or a job moved to an earlier time that is still to come.
 DROP TRIGGER jobs_announce_due ON public.jobs;
 CREATE TRIGGER jobs_announce_due AFTER UPDATE ON public.jobs
-    FOR EACH ROW WHEN (NEW.status = 'pending')
+    FOR EACH ROW WHEN (
+        NEW.status = 'pending'
+        AND (OLD.status IS DISTINCT FROM 'pending'
+             OR (OLD.lease_open AND NOT NEW.lease_open)
+             OR NEW.scheduled_for IS DISTINCT FROM OLD.scheduled_for
+             OR NEW.next_retry_at IS DISTINCT FROM OLD.next_retry_at
+             OR NEW.priority IS DISTINCT FROM OLD.priority
+             OR NEW.job_queue IS DISTINCT FROM OLD.job_queue)
+        AND greatest(NEW.created_at, NEW.scheduled_for, NEW.next_retry_at) <= clock_timestamp() + interval '1 hour')
     EXECUTE FUNCTION jobworker.announce_due();

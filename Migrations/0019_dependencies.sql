@@ -55,7 +55,7 @@ REVOKE ALL ON jobworker.dependency_notes, jobworker.dependency_backlog FROM PUBL
 GRANT SELECT ON jobworker.dependency_backlog TO jobworker;
 CREATE POLICY jobworker_worker ON jobworker.dependency_backlog TO jobworker USING (true) WITH CHECK (true);
 
--- Whether nothing more comes of a job by itself.
+-- Whether nothing more comes of a job by itself. Written out in the triggers' conditions, which may call nothing.
 CREATE FUNCTION jobworker.has_ended(status text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT coalesce(status IN ('completed', 'failed', 'dead_letter', 'cancelled'), false)
@@ -65,9 +65,6 @@ $$;
 CREATE FUNCTION jobworker.note_outcome() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF jobworker.has_ended(OLD.status) = jobworker.has_ended(NEW.status) THEN
-        RETURN NEW;
-    END IF;
     INSERT INTO jobworker.dependency_notes (xact, parent, outcome)
     VALUES (pg_current_xact_id(), OLD.id, CASE WHEN jobworker.has_ended(NEW.status) THEN 'ended' ELSE 'revived' END);
     PERFORM set_config('jobworker.parents_changed', 'on', true);
@@ -75,7 +72,10 @@ BEGIN
 END
 $$;
 CREATE TRIGGER jobs_note_outcome BEFORE UPDATE OF status ON public.jobs
-    FOR EACH ROW WHEN (OLD.dependents)
+    FOR EACH ROW WHEN (
+        OLD.dependents
+        AND ((OLD.status IN ('completed', 'failed', 'dead_letter', 'cancelled')) IS TRUE)
+            <> ((NEW.status IN ('completed', 'failed', 'dead_letter', 'cancelled')) IS TRUE))
     EXECUTE FUNCTION jobworker.note_outcome();
 
 -- A parent that is deleted before it ended will never end. Its dependencies go with it, so they are noted one by one.
@@ -385,11 +385,6 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     culprit uuid;
 BEGIN
-    -- Else it is a parent that lets it go.
-    IF NEW.status IS DISTINCT FROM 'pending' OR NOT jobworker.has_ended(OLD.status)
-       OR (NEW.cancelled_for IS NULL AND OLD.cancelled_for IS NOT NULL) THEN
-        RETURN NEW;
-    END IF;
     SELECT count(*) FILTER (WHERE NOT jobworker.has_ended(p.status)),
            (array_agg(p.id) FILTER (WHERE d.on_failure = 'cancel' AND p.status IN ('failed', 'dead_letter', 'cancelled')))[1]
     INTO NEW.blockers, culprit
@@ -407,7 +402,11 @@ BEGIN
 END
 $$;
 CREATE TRIGGER jobs_keep_waiting BEFORE UPDATE OF status ON public.jobs
-    FOR EACH ROW WHEN (NEW.blockers IS NOT NULL)
+    FOR EACH ROW WHEN (
+        NEW.blockers IS NOT NULL AND NEW.status = 'pending'
+        AND OLD.status IN ('completed', 'failed', 'dead_letter', 'cancelled')
+        -- Else it is a parent that lets it go.
+        AND (NEW.cancelled_for IS NOT NULL OR OLD.cancelled_for IS NULL))
     EXECUTE FUNCTION jobworker.on_child_retried();
 
 -- Whose it is, where one of the functions below adds it.

@@ -32,19 +32,15 @@ ALTER TABLE public.jobs
 CREATE FUNCTION jobworker.on_job_failed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        IF NEW.error_group IS NOT NULL AND NEW.error_message IS NOT DISTINCT FROM OLD.error_message
-           AND (OLD.status IS NOT DISTINCT FROM NEW.status OR OLD.status IS NOT DISTINCT FROM 'failed') THEN
-            RETURN NEW;
-        END IF;
-    END IF;
     NEW.error_pattern := jobworker.error_pattern(NEW.error_message);
     NEW.error_group := jobworker.error_group(NEW.job_type, NEW.error_pattern);
     RETURN NEW;
 END
 $$;
 CREATE TRIGGER jobs_group_error BEFORE UPDATE ON public.jobs
-    FOR EACH ROW WHEN (NEW.status IN ('failed', 'dead_letter'))
+    FOR EACH ROW WHEN (NEW.status IN ('failed', 'dead_letter')
+                       AND (OLD.status IS DISTINCT FROM NEW.status AND OLD.status IS DISTINCT FROM 'failed'
+                            OR NEW.error_group IS NULL OR NEW.error_message IS DISTINCT FROM OLD.error_message))
     EXECUTE FUNCTION jobworker.on_job_failed();
 CREATE TRIGGER jobs_group_error_added BEFORE INSERT ON public.jobs
     FOR EACH ROW WHEN (NEW.status IN ('failed', 'dead_letter'))
@@ -71,9 +67,6 @@ $$;
 CREATE FUNCTION jobworker.on_dead_letter() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF OLD.status IS NOT DISTINCT FROM 'dead_letter' THEN
-        RETURN NULL;
-    END IF;
     INSERT INTO public.dead_letter_queue (workspace_id, job_id, job_type, payload, error_message, stack_trace, attempts,
                                           failed_at)
     VALUES (NEW.workspace_id, NEW.id, NEW.job_type, NEW.payload, NEW.error_message, NEW.error_stack,
@@ -82,18 +75,13 @@ BEGIN
 END
 $$;
 CREATE TRIGGER jobs_dead_letter AFTER UPDATE ON public.jobs
-    FOR EACH ROW WHEN (NEW.status = 'dead_letter')
+    FOR EACH ROW WHEN (NEW.status = 'dead_letter' AND OLD.status IS DISTINCT FROM 'dead_letter')
     EXECUTE FUNCTION jobworker.on_dead_letter();
 
 -- Settled: tried again, or gone. The note is the reason that was given.
 CREATE FUNCTION jobworker.on_dead_letter_settled() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        IF NEW.status IS NOT DISTINCT FROM 'dead_letter' THEN
-            RETURN NULL;
-        END IF;
-    END IF;
     UPDATE public.dead_letter_queue
     SET status = CASE TG_OP WHEN 'DELETE' THEN 'ignored' ELSE 'resolved' END,
         resolved_at = clock_timestamp(), resolved_by_name = jobworker.acting_name(),
@@ -105,7 +93,7 @@ END
 $$;
 -- Their names sort before the trigger that records the change: it finds nothing left to settle.
 CREATE TRIGGER jobs_dead_letter_resolved AFTER UPDATE ON public.jobs
-    FOR EACH ROW WHEN (OLD.status = 'dead_letter')
+    FOR EACH ROW WHEN (OLD.status = 'dead_letter' AND NEW.status IS DISTINCT FROM 'dead_letter')
     EXECUTE FUNCTION jobworker.on_dead_letter_settled();
 CREATE TRIGGER jobs_dead_letter_ignored AFTER DELETE ON public.jobs
     FOR EACH ROW WHEN (OLD.status = 'dead_letter')
@@ -115,8 +103,7 @@ CREATE TRIGGER jobs_dead_letter_ignored AFTER DELETE ON public.jobs
 CREATE FUNCTION jobworker.set_failed_aside() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF OLD.status IS DISTINCT FROM 'failed' AND EXISTS (
-               SELECT FROM public.job_queues AS queue
+    IF EXISTS (SELECT FROM public.job_queues AS queue
                WHERE queue.name = coalesce(NEW.job_queue, 'default') AND queue.dead_letter) THEN
         UPDATE public.jobs SET status = 'dead_letter' WHERE id = NEW.id AND status = 'failed';
         INSERT INTO public.job_logs (job_id, log_level, message, metadata)
@@ -128,7 +115,7 @@ END
 $$;
 -- Its name sorts last: what else looks at a failure has seen it before.
 CREATE TRIGGER jobs_zz_set_failed_aside AFTER UPDATE ON public.jobs
-    FOR EACH ROW WHEN (NEW.status = 'failed')
+    FOR EACH ROW WHEN (NEW.status = 'failed' AND OLD.status IS DISTINCT FROM 'failed')
     EXECUTE FUNCTION jobworker.set_failed_aside();
 
 -- As in 0011, without the row of dead_letter_queue; the trigger writes it.

@@ -179,23 +179,18 @@ CREATE TRIGGER limit_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pub
 CREATE FUNCTION jobworker.announce_place() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        IF NEW.status = 'processing' OR NEW.lease_open THEN
-            RETURN NULL;
-        END IF;
-    END IF;
-    IF OLD.status = 'processing' OR OLD.lease_open THEN
-        PERFORM jobworker.wake(coalesce(OLD.job_queue, 'default'), coalesce(OLD.priority, 0),
-                               greatest(OLD.created_at, OLD.scheduled_for, OLD.next_retry_at), 1);
-    END IF;
+    PERFORM jobworker.wake(coalesce(OLD.job_queue, 'default'), coalesce(OLD.priority, 0),
+                           greatest(OLD.created_at, OLD.scheduled_for, OLD.next_retry_at), 1);
     RETURN NULL;
 END
 $$;
 CREATE TRIGGER jobs_leave_place AFTER UPDATE ON public.jobs
-    FOR EACH ROW WHEN (OLD.leaves_place)
+    FOR EACH ROW WHEN (
+        OLD.leaves_place IS TRUE AND (OLD.status = 'processing' OR OLD.lease_open)
+        AND NOT (NEW.status = 'processing' OR NEW.lease_open))
     EXECUTE FUNCTION jobworker.announce_place();
 CREATE TRIGGER jobs_leave_place_deleted AFTER DELETE ON public.jobs
-    FOR EACH ROW WHEN (OLD.leaves_place)
+    FOR EACH ROW WHEN (OLD.leaves_place IS TRUE AND (OLD.status = 'processing' OR OLD.lease_open))
     EXECUTE FUNCTION jobworker.announce_place();
 
 CREATE TRIGGER audit_change AFTER INSERT OR UPDATE OR DELETE ON public.job_limits
