@@ -68,12 +68,12 @@ package struct Dashboard: Sendable {
             page("/dashboard/workflows/{id}", "A workflow.") { try await WorkflowPages(visit: $0).show() },
             page("/dashboard/schedules", "Schedules.") { try await SchedulesPage(visit: $0).response() },
             page("/dashboard/queues", "Queues.") { try await QueuesPage(visit: $0).response() },
-            page("/dashboard/workers", "Workers.") { try await RecordPages(visit: $0).workers() },
+            page("/dashboard/workers", "Workers.") { try await WorkersPage(visit: $0).response() },
             page("/dashboard/webhooks", "Webhooks.") { try await WebhookPages(visit: $0).list() },
             page("/dashboard/webhooks/{id}", "A webhook.") { try await WebhookPages(visit: $0).show() },
-            page("/dashboard/audit", "Who did what.") { try await RecordPages(visit: $0).audit() },
-            page("/dashboard/health", "How this worker is.") { try await RecordPages(visit: $0).health() },
-            page("/dashboard/settings", "What is set.") { try await RecordPages(visit: $0).settings() },
+            page("/dashboard/audit", "Who did what.") { try await AuditPage(visit: $0).response() },
+            page("/dashboard/health", "How this worker is.") { try await ThisWorkerPages(visit: $0).health() },
+            page("/dashboard/settings", "What is set.") { try await ThisWorkerPages(visit: $0).settings() },
         ]
     }
 
@@ -200,9 +200,14 @@ package struct Dashboard: Sendable {
                 guard Self.isOwnOrigin(request), form["form_token"] == visit.session.formToken else {
                     throw PageError.foreignForm
                 }
-                // Whatever came of it.
-                defer { Task { await parts.forget() } }
-                let response = try await handler(visit, form)
+                let response: Response
+                do {
+                    response = try await handler(visit, form)
+                } catch {
+                    // It may have changed something before.
+                    await parts.forget()
+                    throw error
+                }
                 await parts.forget()
                 return response
             }

@@ -9,7 +9,6 @@ struct HTML: Sendable, Hashable, ExpressibleByStringInterpolation {
     static let nothing: HTML = ""
 
     static func + (left: HTML, right: HTML) -> HTML { "\(left)\(right)" }
-    static func += (left: inout HTML, right: HTML) { left.text += right.text }
 
     struct Interpolation: StringInterpolationProtocol {
         var text: String

@@ -64,7 +64,7 @@ struct Layout: Sendable {
             <script type="module" src="/dashboard/assets/dashboard.js"></script></head>
             """
         let document: HTML = """
-            \(head)<body data-now=\"\(Words.now.text(fractionDigits: 3))\"\(session == nil ? " class=\"alone\"" : HTML.nothing)\(events.map { " data-events=\"\($0)\"" } ?? HTML.nothing)\(seconds.map { " data-every=\"\($0)\"" } ?? HTML.nothing)>
+            \(head)<body data-now=\"\(Timestamp.now.text(fractionDigits: 3))\"\(session == nil ? " class=\"alone\"" : HTML.nothing)\(events.map { " data-events=\"\($0)\"" } ?? HTML.nothing)\(seconds.map { " data-every=\"\($0)\"" } ?? HTML.nothing)>
             <a class="skip" href="#main">Skip to the content</a>
             \(header)\(session == nil ? HTML.nothing : navigation)
             <main id="main" tabindex="-1"><h1>\(title)</h1>\(body)</main>

@@ -35,7 +35,8 @@ struct Parts: Sendable {
     let runs = Shared<RunKey, RunFigures>(lifetime: .seconds(5))
     let waiting = Shared<Bool, [RunFigures.Kind]>(lifetime: .seconds(5))
     let rules = Shared<Bool, [QueueRule]>()
-    let groups: Shared<FigureKey, [ErrorGroupRow]>
+    let notices = Shared<FigureKey, [Notice]>(lifetime: .seconds(5))
+    let groups: Shared<FigureKey, [ErrorGroup]>
 
     init(
         api: RouteTable, database: APIDatabase, hub: EventHub,
@@ -56,6 +57,7 @@ struct Parts: Sendable {
         await figures.forget()
         await rules.forget()
         await groups.forget()
+        await notices.forget()
     }
 }
 
@@ -185,18 +187,31 @@ struct Visit: Sendable {
         }
     }
 
-    /// Kinds of jobs of which some wait, among the first few thousand. Relies on `jobs_due`. For operators.
+    /// What is to be said to whoever looks at this scope.
+    func notices() async throws -> [Notice] {
+        try await parts.notices.value(of: .init(viewer: Viewer(session.caller), scope: scope)) {
+            await Notices.all(self)
+        }
+    }
+
+    /// Kinds of jobs of which some wait, among the first two hundred of each queue and priority. Relies on `jobs_due`.
+    /// For operators.
     func waitingKinds() async throws -> [RunFigures.Kind] {
         let database = parts.database
         return try await parts.waiting.value(of: true) {
             let rows = try await database.asWorker.query(
                 """
                 /* jobworker:dashboard.waiting */
-                SELECT queue, job_type FROM (
-                    SELECT coalesce(job_queue, 'default') AS queue, job_type FROM public.jobs
-                    WHERE status = 'pending' AND workspace_id IS NOT NULL
-                      AND created_at < clock_timestamp() - interval '30 seconds' LIMIT 5000) AS counted
-                GROUP BY 1, 2 ORDER BY count(*) DESC, 1, 2
+                WITH RECURSIVE \(JobStore.everyLane(named: [], others: 1))
+                SELECT DISTINCT lanes.queue, first.job_type
+                FROM (SELECT * FROM lanes LIMIT 500) AS lanes CROSS JOIN LATERAL (
+                    SELECT jobs.job_type FROM public.jobs
+                    WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = lanes.queue
+                      AND coalesce(jobs.priority, 0) = lanes.urgency AND jobs.workspace_id IS NOT NULL
+                      AND jobs.created_at < clock_timestamp() - interval '30 seconds'
+                    \(JobStore.inOrder)
+                    LIMIT 200) AS first
+                ORDER BY 1, 2
                 """)
             return try rows.map { RunFigures.Kind(queue: try $0.decode("queue"), type: try $0.decode("job_type")) }
         }

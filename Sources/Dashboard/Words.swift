@@ -1,17 +1,9 @@
 import ControlPlane
-import Glibc
 import Postgres
 import Terminal
 
 /// Values of JSON documents, as pages show them.
 enum Words {
-    /// By this machine's clock: for ages that are shown.
-    static var now: Timestamp {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return Timestamp(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)
-    }
-
     static func text(_ node: JSONNode?) -> String {
         switch node {
         case .string(let text): text
@@ -22,13 +14,13 @@ enum Words {
         }
     }
 
-    static func time(_ node: JSONNode?) -> HTML {
-        guard let text = node?.string, let moment = Timestamp(text: text) else { return "—" }
-        let exact = moment.text(fractionDigits: 0)
-        return "<time datetime=\"\(exact)\" title=\"\(exact)\">\(now.duration(since: moment).agoWords)</time>"
-    }
+    static func time(_ node: JSONNode?) -> HTML { time(node?.string.flatMap { Timestamp(text: $0) }) }
 
-    static func time(_ moment: Timestamp?) -> HTML { time(moment.map { .string($0.text(fractionDigits: 3)) }) }
+    static func time(_ moment: Timestamp?) -> HTML {
+        guard let moment else { return "—" }
+        let exact = moment.text(fractionDigits: 0)
+        return "<time datetime=\"\(exact)\" title=\"\(exact)\">\(Timestamp.now.duration(since: moment).agoWords)</time>"
+    }
 
     /// What was counted to a limit says so.
     static func count(_ value: Int) -> String {
@@ -76,21 +68,5 @@ enum Words {
         return id.isEmpty
             ? "—"
             : "<a href=\"/dashboard/jobs/\(address: id)\" title=\"\(id)\"><code>\(String(id.prefix(8)))</code></a>"
-    }
-
-    /// JSON on many lines.
-    static func indented(_ node: JSONNode, depth: Int = 0) -> String {
-        let blanks = String(repeating: "  ", count: depth + 1)
-        let end = String(repeating: "  ", count: depth)
-        switch node {
-        case .object(let members) where !members.isEmpty:
-            return "{\n"
-                + members.map { "\(blanks)\(JSONNode.string($0.name).text): \(indented($0.value, depth: depth + 1))" }
-                .joined(separator: ",\n") + "\n\(end)}"
-        case .array(let elements) where !elements.isEmpty:
-            return "[\n" + elements.map { blanks + indented($0, depth: depth + 1) }.joined(separator: ",\n")
-                + "\n\(end)]"
-        default: return node.text
-        }
     }
 }

@@ -16,6 +16,10 @@ import Testing
         try await database.insertJob("fail", queue: "other", payload: "{\"permanent\": true}")
         try await database.insertJob("unheard")
         try await database.waitUntil("(SELECT count(*) FROM public.jobs WHERE status IN ('completed', 'failed')) = 2")
+        // A job's row is settled a moment before its worker counts it as done.
+        try await eventually("no job is counted as running") {
+            try await daemon.request("GET", "/metrics").body.contains("\njobworker_jobs_running 0\n")
+        }
         let answer = try await daemon.request("GET", "/metrics")
         #expect(answer.status == 200)
         let lines = answer.body.split(separator: "\n").map(String.init)

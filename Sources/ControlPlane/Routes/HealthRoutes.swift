@@ -2,7 +2,7 @@ import Glibc
 import HTTPTypes
 import HummingbirdCore
 package import JobWorker
-import Postgres
+package import Postgres
 
 /// Whether the process lives, takes jobs, and is well. Asked by anyone, so it tells no secrets; asks no database, so
 /// it answers whatever the database does.
@@ -55,7 +55,7 @@ extension HealthReport {
 
 extension Timestamp {
     /// By this machine's clock: to be shown, never stored or compared with the database's.
-    static var now: Timestamp {
+    package static var now: Timestamp {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
         return Timestamp(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)

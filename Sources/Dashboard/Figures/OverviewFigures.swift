@@ -73,40 +73,20 @@ struct OverviewFigures: Sendable, Hashable {
         let lanes = try connection.execute(
             """
             /* jobworker:dashboard.lanes */
-            WITH RECURSIVE lanes AS (
-                (SELECT coalesce(job_queue, 'default')::text AS queue, coalesce(priority, 0) AS priority, 1 AS place
-                 FROM public.jobs WHERE status = 'pending'
-                 ORDER BY coalesce(job_queue, 'default'), coalesce(priority, 0) DESC LIMIT 1)
-                UNION ALL
-                SELECT following.* FROM lanes CROSS JOIN LATERAL (
-                    (SELECT coalesce(job_queue, 'default')::text, coalesce(priority, 0), lanes.place + 1
-                     FROM public.jobs
-                     WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
-                       AND coalesce(priority, 0) < lanes.priority
-                     ORDER BY coalesce(priority, 0) DESC LIMIT 1)
-                    UNION ALL
-                    (SELECT coalesce(job_queue, 'default')::text, coalesce(priority, 0), lanes.place + 1
-                     FROM public.jobs
-                     WHERE status = 'pending' AND coalesce(job_queue, 'default') > lanes.queue
-                     ORDER BY coalesce(job_queue, 'default'), coalesce(priority, 0) DESC LIMIT 1)
-                    LIMIT 1) AS following
-                WHERE lanes.place < 500
-            )
-            SELECT lanes.queue, waiting.count AS waiting, due.count AS due,
-                   extract(epoch FROM clock_timestamp() - due.oldest)::float8 AS age
-            FROM lanes
+            WITH RECURSIVE \(JobStore.everyLane(named: [], others: 1))
+            SELECT lanes.queue, counted.waiting, counted.due,
+                   extract(epoch FROM clock_timestamp() - counted.oldest)::float8 AS age
+            FROM (SELECT * FROM lanes LIMIT 500) AS lanes
+            -- What is due comes first, so that the limit counts it as well as what waits.
             CROSS JOIN LATERAL (
-                SELECT count(*) FROM (
-                    SELECT FROM public.jobs
-                    WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
-                      AND coalesce(priority, 0) = lanes.priority LIMIT \(sql: String(countMax + 1))) AS counted) AS waiting
-            CROSS JOIN LATERAL (
-                SELECT count(*), min(due_at) AS oldest FROM (
-                    SELECT greatest(created_at, scheduled_for, next_retry_at) AS due_at FROM public.jobs
-                    WHERE status = 'pending' AND coalesce(job_queue, 'default') = lanes.queue
-                      AND coalesce(priority, 0) = lanes.priority
-                      AND greatest(created_at, scheduled_for, next_retry_at) <= statement_timestamp()
-                    ORDER BY greatest(created_at, scheduled_for, next_retry_at) LIMIT \(sql: String(countMax + 1))) AS counted) AS due
+                SELECT count(*) AS waiting, count(*) FILTER (WHERE due_at <= statement_timestamp()) AS due,
+                       min(due_at) FILTER (WHERE due_at <= statement_timestamp()) AS oldest
+                FROM (SELECT greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+                      FROM public.jobs
+                      WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = lanes.queue
+                        AND coalesce(jobs.priority, 0) = lanes.urgency AND jobs.workspace_id IS NOT NULL
+                      \(JobStore.inOrder)
+                      LIMIT \(sql: String(countMax + 1))) AS first) AS counted
             """)
         for row in lanes {
             let age: Double? = try row.decodeIfPresent("age")
@@ -117,7 +97,7 @@ struct OverviewFigures: Sendable, Hashable {
             """
             /* jobworker:dashboard.running */
             SELECT coalesce(job_queue, 'default') AS queue, count(*) AS count FROM public.jobs
-            WHERE status = 'processing' GROUP BY 1
+            WHERE status = 'processing' AND workspace_id IS NOT NULL GROUP BY 1
             """)
         for row in running {
             figures.queues[try row.decode("queue"), default: Queue()].running = try row.decode("count")

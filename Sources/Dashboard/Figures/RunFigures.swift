@@ -24,10 +24,7 @@ struct RunFigures: Sendable, Hashable {
         var queue: String?
     }
 
-    struct Kind: Sendable, Hashable {
-        let queue: String
-        let type: String
-    }
+    typealias Kind = RunTally.Kind
 
     struct Sums: Sendable, Hashable {
         var completed = 0

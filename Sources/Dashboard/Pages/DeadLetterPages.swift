@@ -1,7 +1,9 @@
 import ControlPlane
 import HTTPTypes
 import HummingbirdCore
+import JobWorker
 import Postgres
+import Terminal
 
 /// Failed jobs by their error, and what can be done about all of a group.
 struct DeadLetterPages {
@@ -10,29 +12,29 @@ struct DeadLetterPages {
     func groups() async throws -> Response {
         let (database, caller, scope) = (visit.parts.database, visit.session.caller, visit.scope)
         let groups = try await visit.parts.groups.value(of: .init(viewer: Viewer(caller), scope: scope)) {
-            try await ErrorGroupRow.read(database, as: caller, scope)
+            try await NewestErrorGroups.read(database, as: caller, scope)
         }
         var table = TableView(
             caption: "Failed jobs by type and error, the largest group first",
             heads: ["Error", "Type", "Jobs", "Set aside", "Workspaces", "First", "Last", "Example"],
             empty: "<p>Nothing failed: there is nothing to do here.</p>")
         for group in groups {
-            let query = ["status=failed,dead_letter", "job_type=\(group.type.percentEncoded)", visit.workspaceQuery]
+            let query = ["status=failed,dead_letter", "job_type=\(group.jobType.percentEncoded)", visit.workspaceQuery]
                 .joinedQuery
             let link = group.id.map { id in
                 "/dashboard/dead-letters/\(id)\(visit.workspaceQuery.isEmpty ? "" : "?" + visit.workspaceQuery)"
             }
             table.rows.append(
                 """
-                <tr><td class="error"><a href="\(link ?? "/dashboard/jobs?" + query)">\(group.pattern.isEmpty ? "(no message)" : String(group.pattern.prefix(300)))</a></td><td>\(group.type)</td>
-                <td class="number">\(Words.grouped(group.count))</td><td class="number">\(Words.grouped(group.deadLetters))</td><td class="number">\(group.workspaces)</td><td>\(Words.time(group.first))</td>
-                <td>\(Words.time(group.last))</td><td>\(Words.identifier(.string(group.example.text)))</td></tr>
+                <tr><td class="error"><a href="\(link ?? "/dashboard/jobs?" + query)">\(group.pattern.isEmpty ? "(no message)" : String(group.pattern.prefix(300)))</a></td><td>\(group.jobType)</td>
+                <td class="number">\(Words.grouped(group.count))</td><td class="number">\(Words.grouped(group.deadLetters))</td><td class="number">\(group.workspaces)</td><td>\(Words.time(group.firstFailedAt))</td>
+                <td>\(Words.time(group.lastFailedAt))</td><td>\(Words.identifier(.string(group.exampleID.text)))</td></tr>
                 """)
         }
-        let isSample = groups.reduce(0) { $0 + $1.count } >= ErrorGroupRow.sampleMax
+        let isSample = groups.reduce(0) { $0 + $1.count } >= NewestErrorGroups.sampleMax
         let note: HTML =
             isSample
-            ? "<p class=\"note\">≈ Counted among the newest \(Words.grouped(ErrorGroupRow.sampleMax)) failed jobs, and as many set aside.</p>"
+            ? "<p class=\"note\">≈ Counted among the newest \(Words.grouped(NewestErrorGroups.sampleMax)) failed jobs, and as many set aside.</p>"
             : ""
         return visit.layout("/dashboard/dead-letters").page(
             "Dead letters", events: "/dashboard/events?\(visit.workspaceQuery)",
@@ -85,7 +87,7 @@ struct DeadLetterPages {
             <label>Stop when more percent fail again <input name="stop_on_errors" type="number" min="0" max="100" step="any"></label>
             <label>Changes of the payload, for Replay: a line for each, <code>path = JSON</code>
             <textarea name="set" rows="3" spellcheck="false" placeholder="account.region = &quot;eu&quot;"></textarea></label>
-            <details><summary>The payload of one of them</summary><pre>\(example.map { Words.indented($0) } ?? "")</pre></details>
+            <details><summary>The payload of one of them</summary><pre>\(example.map { JSON.indented($0.text) } ?? "")</pre></details>
             <label>Reason, kept in the audit <input name="reason" maxlength="1000"></label>
             <p><button class="main">Count them…</button></p></form>
             """

@@ -3,6 +3,7 @@ import FoundationEssentials
 import HTTPTypes
 import HummingbirdCore
 import Postgres
+import Terminal
 
 /// One job: what it is, why it is where it is, and what can be done.
 struct JobPage {
@@ -187,7 +188,7 @@ struct JobPage {
         guard let node, !node.isNull else { return "" }
         return """
             <section data-part="\(name)"><details open><summary><h2>\(title)</h2></summary>
-            <button type="button" data-copy="value-\(name)" hidden>Copy</button><pre id="value-\(name)">\(Words.indented(node))</pre></details></section>
+            <button type="button" data-copy="value-\(name)" hidden>Copy</button><pre id="value-\(name)">\(JSON.indented(node.text))</pre></details></section>
             """
     }
 
@@ -211,7 +212,7 @@ struct JobPage {
         <p>Adds a new job like this one; this one stays as it is.</p>
         <form method="post" action="/dashboard/jobs/\(id)/replay">\(visit.formToken)
         <label for="payload">Payload, JSON</label>
-        <textarea id="payload" name="payload" rows="8" spellcheck="false">\(Words.indented(job["payload"] ?? .object([])))</textarea>
+        <textarea id="payload" name="payload" rows="8" spellcheck="false">\(JSON.indented((job["payload"] ?? .object([])).text))</textarea>
         <button class="main">Replay with this payload</button></form></section>
         """
     }

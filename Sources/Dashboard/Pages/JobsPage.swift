@@ -111,6 +111,19 @@ struct JobsPage {
 
     // MARK: Many at once
 
+    /// What the fields of the filter mean, as the API takes it.
+    private static func filter(_ form: Form) -> [JSONNode.Member] {
+        filters.compactMap { name in
+            let isList = ["status", "job_type", "job_queue"].contains(name)
+            let values = form.all(name).flatMap { isList ? $0.split(separator: ",").map(String.init) : [$0] }
+                .filter { !$0.isEmpty }
+            guard let last = values.last else { return nil }
+            if isList { return JSONNode.Member(name, .array(values.map { .string($0) })) }
+            return JSONNode.Member(
+                name, name == "priority" ? Int(last).map { .number(String($0)) } ?? .string(last) : .string(last))
+        }
+    }
+
     /// First tells how many, then does it.
     func change(_ form: Form) async throws -> Response {
         let action = form["action"] ?? ""
@@ -121,15 +134,15 @@ struct JobsPage {
         var which: JSONNode.Member
         var count = ids.count
         if form["all"] == "yes" {
-            let filter = Self.filters.compactMap { name in
-                form[name].flatMap { $0.isEmpty ? nil : JSONNode.Member(name, .string($0)) }
-            }
+            let filter = Self.filter(form)
             guard !filter.isEmpty else {
                 throw APIError.invalidParameter("the filter", "must name at least one condition")
             }
             which = .init("filter", .object(filter))
-            let query = filter.map { "\($0.name)=\(Words.text($0.value).percentEncoded)" }.joined(separator: "&")
-            count = try await visit.get("/api/jobs", query + "&page=1&limit=1")["pagination"]?["total"]?.whole ?? 0
+            let counted = try await visit.send(
+                .post, "/api/jobs/bulk",
+                .object([.init("action", .string(action)), which, .init("dry_run", .bool(true))]))
+            count = counted["matched"]?.whole ?? 0
         } else {
             which = .init("ids", .array(ids.map { .string($0) }))
         }
@@ -152,8 +165,8 @@ struct JobsPage {
         {
             "<input type=\"hidden\" name=\"\($0.0)\" value=\"\($0.1)\">" as HTML
         }
-        kept += Self.filters.compactMap { name in
-            form[name].map { "<input type=\"hidden\" name=\"\(name)\" value=\"\($0)\">" }
+        kept += Self.filters.flatMap { name in
+            form.all(name).map { "<input type=\"hidden\" name=\"\(name)\" value=\"\($0)\">" }
         }
         return visit.layout("/dashboard/jobs").page(
             "\(title) \(count) jobs?",

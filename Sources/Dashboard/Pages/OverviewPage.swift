@@ -1,5 +1,6 @@
 import ControlPlane
 import HummingbirdCore
+import JobWorker
 import Postgres
 
 /// Whether work flows, at a glance.
@@ -14,14 +15,14 @@ struct OverviewPage {
         choice.queue = queue.isEmpty ? nil : queue
         let figures = try await visit.figures()
         let runs = try await visit.runFigures(choice)
-        let alerts = await Alerts.all(visit)
+        let notices = try await visit.notices()
         let workers = try await livingWorkers()
         let failures = try await newestFailures()
         return visit.layout("/dashboard").page(
             "Overview", events: "/dashboard/events?\(visit.workspaceQuery)", every: 10,
             """
             <div data-part="verdict"><p class="verdict">\(Self.verdict(figures, runs))</p></div>
-            <section data-part="alerts" aria-label="Alerts">\(Self.list(alerts))</section>
+            <section data-part="alerts" aria-label="Alerts">\(Self.list(notices))</section>
             <div data-part="tiles">\(tiles(figures, runs, workers))</div>
             <section aria-labelledby="runs-title"><h2 id="runs-title">What ran</h2>\(choiceForm(choice, runs))
             <div data-part="charts">\(charts(runs))</div><div data-part="kinds">\(kinds(runs, choice))</div></section>
@@ -35,12 +36,12 @@ struct OverviewPage {
         return try await visit.get("/api/workers")["workers"]?.elements?.count { $0["state"]?.string == "alive" } ?? 0
     }
 
-    private static func list(_ alerts: [Alert]) -> HTML {
-        guard !alerts.isEmpty else { return "" }
-        let items = alerts.map { alert -> HTML in
-            let word = alert.level == .severe ? "Alert" : "Note"
+    private static func list(_ notices: [Notice]) -> HTML {
+        guard !notices.isEmpty else { return "" }
+        let items = notices.map { notice -> HTML in
+            let word = notice.level == .severe ? "Alert" : "Note"
             return """
-                <li class="alert \(alert.level == .severe ? "severe" : "mild")"><strong><span aria-hidden="true">\(alert.level == .severe ? "▲" : "△")</span> \(word):</strong> \(alert.sentence) <a href="\(alert.link)">Look<span class="quiet"> at it: \(alert.sentence)</span></a></li>
+                <li class="alert \(notice.level == .severe ? "severe" : "mild")"><strong><span aria-hidden="true">\(notice.level == .severe ? "▲" : "△")</span> \(word):</strong> \(notice.sentence) <a href="\(notice.link)">Look<span class="quiet"> at it: \(notice.sentence)</span></a></li>
                 """
         }
         return "<ul class=\"alerts\">\(items)</ul>"

@@ -28,8 +28,8 @@ extension JobStore {
     /// Looks for what administrators are to be alerted to, unless somebody else has just done so: raises what is new,
     /// resolves what is over, and writes for operators' webhooks, all in one statement.
     ///
-    /// Relies on `jobs_due`: some probes for each of the first 200 queues, and as many entries as an alert takes; on
-    /// `dead_letter_queue_unsettled` and `job_alerts_open`.
+    /// Relies on `jobs_due`: two probes for each queue and priority, and for the first 200 queues as many entries as
+    /// an alert takes; on `dead_letter_queue_unsettled` and `job_alerts_open`.
     /// - Parameter silence: How long a worker may be silent and still count as alive.
     /// - Returns: What has changed, or `nil` where it wasn't this worker's turn.
     package func lookForAlerts(
@@ -100,35 +100,27 @@ extension JobStore {
         return changes
     }
 
-    /// The table `working`: the queues with due jobs, how many, as far as an alert takes, and since when.
+    /// The table `working`, and what it needs: the queues with due jobs, how many, as far as an alert takes, and since when.
     private static func queuesWithWork(_ rules: AlertRules) -> Fragment {
         let isWanted = rules.queueDepth > 0 || rules.stalledAfter > .zero
         return """
-            queues (name) AS (
-                (SELECT coalesce(job_queue, 'default') FROM public.jobs
-                 WHERE status = 'pending' AND \(isWanted) AND EXISTS (SELECT FROM turn)
-                 ORDER BY coalesce(job_queue, 'default') LIMIT 1)
-                UNION ALL
-                SELECT (SELECT coalesce(job_queue, 'default') FROM public.jobs
-                        WHERE status = 'pending' AND coalesce(job_queue, 'default') > queues.name
-                        ORDER BY coalesce(job_queue, 'default') LIMIT 1)
-                FROM queues WHERE queues.name IS NOT NULL
-            ),
+            \(everyLane(named: [], others: isWanted ? 1 : 0)),
             working AS MATERIALIZED (
-                SELECT queues.name, sum(lane.count)::bigint AS due, min(lane.oldest) AS oldest
-                FROM (SELECT name FROM queues WHERE name IS NOT NULL LIMIT 200) AS queues CROSS JOIN turn
-                CROSS JOIN generate_series(-10, 10) AS priority
-                CROSS JOIN LATERAL (
+                SELECT lanes.queue AS name, sum(lane.count)::bigint AS due, min(lane.oldest) AS oldest
+                FROM (SELECT * FROM lanes
+                      WHERE EXISTS (SELECT FROM turn) AND queue = ANY (ARRAY(SELECT DISTINCT queue FROM lanes ORDER BY queue LIMIT 200))) AS lanes
+                CROSS JOIN turn CROSS JOIN LATERAL (
                     SELECT count(*) AS count, min(due_at) AS oldest
-                    FROM (SELECT greatest(created_at, scheduled_for, next_retry_at) AS due_at FROM public.jobs
-                          WHERE status = 'pending' AND coalesce(job_queue, 'default') = queues.name
-                            AND coalesce(priority, 0) = priority.priority
-                            AND greatest(created_at, scheduled_for, next_retry_at) <= turn.now
-                            AND workspace_id IS NOT NULL
-                          ORDER BY greatest(created_at, scheduled_for, next_retry_at)
+                    FROM (SELECT greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+                          FROM public.jobs
+                          WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = lanes.queue
+                            AND coalesce(jobs.priority, 0) = lanes.urgency
+                            AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) <= turn.now
+                            AND jobs.workspace_id IS NOT NULL
+                          \(inOrder)
                           LIMIT \(max(1, rules.queueDepth))) AS due
                 ) AS lane
-                GROUP BY queues.name
+                GROUP BY lanes.queue
                 HAVING sum(lane.count) > 0
             )
             """

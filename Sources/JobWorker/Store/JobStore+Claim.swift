@@ -333,7 +333,7 @@ extension JobStore {
 
     /// Queue and priority are one and the same in a lane; but without them a role under row policies gets all due rows
     /// sorted, as the planner doesn't see then that the index has them in order.
-    static let inOrder: Fragment = """
+    package static let inOrder: Fragment = """
         ORDER BY coalesce(jobs.job_queue, 'default'), coalesce(jobs.priority, 0) DESC,
                  greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at), jobs.id
         """
@@ -368,8 +368,8 @@ extension JobStore {
         return everyLane(named: named, others: others)
     }
 
-    /// The same two tables, of everything.
-    static func everyLane(named: [ClaimRequest.QueueShare], others: Int) -> Fragment {
+    /// The same two tables, of everything: of all queues where `others` is more than 0.
+    package static func everyLane(named: [ClaimRequest.QueueShare], others: Int) -> Fragment {
         """
         -- The queues that hold anything, one index probe each; only where '*' is served.
         every_queue (name) AS (

@@ -17,12 +17,31 @@ package struct ErrorGroup: Sendable, Hashable {
     /// The one that failed last.
     package let exampleID: UUID
     package let asOf: Timestamp
+
+    /// - Parameter row: Of `JobStore.errorGroups`, with `as_of`.
+    package init(_ row: Row) throws(PostgresError) {
+        id = try row.decodeIfPresent("id")
+        jobType = try row.decode("job_type")
+        pattern = try row.decode("pattern")
+        count = try row.decode("count")
+        deadLetters = try row.decode("dead_letters")
+        workspaces = try row.decode("workspaces")
+        firstFailedAt = try row.decodeIfPresent("first_failed_at")
+        lastFailedAt = try row.decodeIfPresent("last_failed_at")
+        exampleID = try row.decode("example_id")
+        asOf = try row.decode("as_of")
+    }
 }
 
 extension JobStore {
     /// SELECT of the largest groups, as both command and API list them. Relies on `jobs_error_group` where one group is
     /// meant, else reads what failed by `jobs_by_state`: a few hundred milliseconds per hundred thousand.
     package static func errorGroups(_ filter: JobFilter, limit: Int) -> Fragment {
+        errorGroups(of: "SELECT jobs.* FROM public.jobs WHERE \(filter.condition)", limit: limit)
+    }
+
+    /// The same of the jobs that a statement gives.
+    package static func errorGroups(of jobs: Fragment, limit: Int) -> Fragment {
         """
         SELECT max(error_group) AS id, job_type, error_pattern AS pattern, count(*) AS count,
                count(*) FILTER (WHERE status = 'dead_letter') AS dead_letters,
@@ -30,7 +49,7 @@ extension JobStore {
                max(failed_at) AS last_failed_at, (array_agg(id ORDER BY failed_at DESC NULLS LAST))[1] AS example_id
         FROM (SELECT jobs.id, jobs.workspace_id, jobs.status, jobs.job_type, jobs.failed_at, jobs.error_group,
                      coalesce(jobs.error_pattern, jobworker.error_pattern(jobs.error_message)) AS error_pattern
-              FROM public.jobs WHERE \(filter.condition)) AS dead
+              FROM (\(jobs)) AS jobs) AS dead
         GROUP BY job_type, error_pattern ORDER BY count(*) DESC, job_type, error_pattern LIMIT \(limit)
         """
     }
@@ -43,16 +62,7 @@ extension JobStore {
             SELECT counted.*, clock_timestamp() AS as_of FROM (\(Self.errorGroups(filter, limit: limit))) AS counted
             """)
         var groups: [ErrorGroup] = []
-        for row in rows {
-            groups.append(
-                ErrorGroup(
-                    id: try row.decodeIfPresent("id"), jobType: try row.decode("job_type"),
-                    pattern: try row.decode("pattern"), count: try row.decode("count"),
-                    deadLetters: try row.decode("dead_letters"), workspaces: try row.decode("workspaces"),
-                    firstFailedAt: try row.decodeIfPresent("first_failed_at"),
-                    lastFailedAt: try row.decodeIfPresent("last_failed_at"), exampleID: try row.decode("example_id"),
-                    asOf: try row.decode("as_of")))
-        }
+        for row in rows { groups.append(try ErrorGroup(row)) }
         return groups
     }
 

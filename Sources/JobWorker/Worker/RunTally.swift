@@ -33,8 +33,8 @@ package final class RunTally: Sendable {
         bounds.append((bounds.last ?? 0.001 / 1.7) * 1.7)
     }
 
-    /// Job types are free texts of other programs: what goes beyond so many kinds between two times of storing is
-    /// counted as one type.
+    /// Queues and types are free texts of other programs: what goes beyond so many kinds between two times of storing is
+    /// counted as one.
     static let kindsMax = 500
 
     private let sums = Mutex<[Kind: Sums]>([:])
@@ -54,7 +54,7 @@ package final class RunTally: Sendable {
         let isFirst = sums.withLock { sums in
             defer {
                 let known = sums[kind] != nil || sums.count < Self.kindsMax
-                sums[known ? kind : Kind(queue: kind.queue, type: "other"), default: Sums()].count(stored, wait, run)
+                sums[known ? kind : Kind(queue: "other", type: "other"), default: Sums()].count(stored, wait, run)
             }
             return sums.isEmpty
         }

@@ -121,6 +121,32 @@ import Testing
         }
     }
 
+    @Test func `all that a filter means is counted before, and changed then, whatever the filter names`() async throws {
+        let failed = try await database.insertJob(status: .failed, priority: 3)
+        let letter = try await database.insertJob(status: .deadLetter, priority: 3)
+        let others = [
+            try await database.insertJob(status: .failed, priority: 0),
+            try await database.insertJob(status: .completed, priority: 3),
+        ]
+        try await withAPI(on: database) { api in
+            let cookie = try await signIn(api)
+            let token = try formToken(try await get(api, "/dashboard", cookie))
+            for states in ["status=failed,dead_letter", "status=failed&status=dead_letter"] {
+                let body = "form_token=\(token)&action=retry&all=yes&priority=3&\(states)"
+                let asked = try await form(api, "/dashboard/jobs/bulk", body, cookie: cookie)
+                #expect(asked.status == 200 && asked.text.contains("Retry 2 jobs?"))
+            }
+            #expect(try await database.count("status = 'pending'") == 0)
+            let done = try await form(
+                api, "/dashboard/jobs/bulk",
+                "form_token=\(token)&action=retry&all=yes&confirmed=yes&priority=3&status=failed&status=dead_letter",
+                cookie: cookie)
+            #expect(done.status == 200)
+        }
+        for id in [failed, letter] { #expect(try await database.job(id).status == "pending") }
+        for id in others { #expect(try await database.job(id).status != "pending") }
+    }
+
     @Test func `after ten wrong tokens even a right one has to wait`() async throws {
         try await withAPI(on: database) { api in
             for _ in 0..<10 { #expect(try await form(api, "/dashboard/sign-in", "token=wrong").status == 401) }

@@ -85,7 +85,7 @@ import Testing
         #expect(age > 1990 && age < 2100)
         let mine = try await OverviewFigures.read(api, as: operatorCaller, .workspaces([TestDatabase.workspace]))
         #expect(mine.isSample && mine.counts["failed"] == 1000 && (mine.counts["pending"] ?? 0) == 250)
-        let groups = try await ErrorGroupRow.read(api, as: operatorCaller, .all)
+        let groups = try await NewestErrorGroups.read(api, as: operatorCaller, .all)
         #expect(groups.reduce(0) { $0 + $1.count } == 1000)
         let runs = try await RunFigures.read(api, as: operatorCaller, .workspaces([TestDatabase.workspace]), .init())
         #expect(runs.isSample && runs.total.ended > 4000 && runs.kinds.count == 6)
@@ -110,7 +110,7 @@ import Testing
             #expect(try await wholeReads(api) == before, "what waits, \(scope)")
             _ = try await RunFigures.read(api, as: operatorCaller, scope, .init())
             #expect(try await wholeReads(api) == before, "what ran, \(scope)")
-            _ = try await ErrorGroupRow.read(api, as: operatorCaller, scope)
+            _ = try await NewestErrorGroups.read(api, as: operatorCaller, scope)
             #expect(try await wholeReads(api) == before, "errors, \(scope)")
         }
         _ = try await Relations.read(api, as: operatorCaller, of: UUID())

@@ -28,7 +28,7 @@ import Testing
         }
         let taken = tally.take()
         #expect(taken.count <= RunTally.kindsMax + 1)
-        #expect(taken[.init(queue: "default", type: "other")]?.completed == 50)
+        #expect(taken[.init(queue: "other", type: "other")]?.completed == 50)
     }
 
     @Test(arguments: [0.0005, 0.003, 0.2, 1, 14, 500, 9000])
