@@ -59,10 +59,12 @@ public struct QueueDrain: Sendable {
         try await waitUntilWorking(worker, until: end)
         while ContinuousClock.now < end {
             let claimed = worker.state.snapshot.counts.claimed
+            // What ends while the look is on its way may be due again behind it.
+            let wasIdle = worker.isIdle
             let report = await worker.pollNow(waitingAtMost: end - .now)
             if let refusal = report.refusal { throw Failure(description: refusal) }
             // Rows that another claim of this worker just takes are passed over by this look.
-            if !worker.isClaiming, worker.state.snapshot.counts.claimed == claimed, report.running == 0 { return }
+            if wasIdle, worker.isIdle, worker.state.snapshot.counts.claimed == claimed { return }
         }
         throw Failure(description: "there were still jobs after \(timeLimit)")
     }

@@ -26,7 +26,9 @@ public struct Listener: Sendable {
     }
 
     /// Listens until the task is cancelled; connects anew after each loss.
-    public func run(_ handle: @Sendable (Event) async -> Void) async {
+    /// - Parameter handle: Called on the session's own thread, so that what needs no other one is done without a change
+    ///   of threads; that takes as long as a fast statement.
+    public func run(_ handle: nonisolated(nonsending) @Sendable (Event) async -> Void) async {
         var backoff = Backoff()
         while !Task.isCancelled {
             do throws(PostgresError) {
@@ -97,7 +99,8 @@ public struct Listener: Sendable {
     }
 
     private func deliver(
-        from connection: Connection, isPooled: Bool, to handle: @Sendable (Event) async -> Void
+        from connection: isolated Connection, isPooled: Bool,
+        to handle: nonisolated(nonsending) @Sendable (Event) async -> Void
     ) async throws(PostgresError) {
         var awaitsOwn = false
         while true {

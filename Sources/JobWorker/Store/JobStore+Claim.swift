@@ -110,26 +110,41 @@ extension JobStore {
     /// Takes one job that was announced, if it may start: half of the work of a look at its lane. Relies on `jobs_pkey`.
     private func claim(_ id: UUID, _ request: ClaimRequest) async throws(PostgresError) -> [ClaimedJob] {
         let served = request.queues.filter { $0.free > 0 }.map(\.name)
-        let excluded = served.contains("*") ? request.queues.filter { $0.free <= 0 }.map(\.name) : []
-        let rows = try await pool.query(
-            """
-            /* jobworker:claim.one */
-            WITH picked AS MATERIALIZED (
-                SELECT jobs.id, greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at,
-                       false AS is_suspect
+        let excluded = request.queues.filter { $0.free <= 0 }.map(\.name)
+        // What needn't be asked is left out: each array costs its reading.
+        let isServed: Fragment =
+            if !served.contains("*") {
+                "AND coalesce(jobs.job_queue, 'default') = ANY (\(served))"
+            } else if !excluded.isEmpty {
+                "AND coalesce(jobs.job_queue, 'default') <> ALL (\(excluded))"
+            } else {
+                ""
+            }
+        // Only columns that the job's row has not, which are then those of the row as it has become.
+        let picked: Fragment = """
+            picked AS MATERIALIZED (
+                SELECT greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at,
+                       jobs.payload::text AS text
                 FROM public.jobs
-                WHERE jobs.id = \(id)
-                  AND (coalesce(jobs.job_queue, 'default') = ANY (\(served)) OR '*' = ANY (\(served)))
-                  AND coalesce(jobs.job_queue, 'default') <> ALL (\(excluded))
+                WHERE jobs.id = \(id) \(isServed)
                   AND \(JobStore.isClaimable(request))
                   AND jobs.worker_deaths = 0
                   AND NOT EXISTS (SELECT FROM jobworker.held_queues
                                   WHERE held_queues.name = coalesce(jobs.job_queue, 'default') OR held_queues.name = '*')
                 FOR UPDATE OF jobs SKIP LOCKED
-            ),
-            \(starting(request))
-            SELECT * FROM claimed_jobs
-            """)
+            )
+            """
+        let claimed: Fragment = """
+            UPDATE public.jobs SET \(JobStore.start(request)) FROM picked WHERE id = \(id)
+            RETURNING \(JobStore.startedColumns), due_at, false AS is_suspect,
+                CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
+                octet_length(text) AS payload_bytes, \(JobStore.refusal(request)) AS is_refused
+            """
+        let statement: Fragment =
+            loggedLevels.contains("debug")
+            ? "WITH \(picked), claimed AS (\(claimed)), \(JobStore.startRows) SELECT * FROM claimed"
+            : "WITH \(picked) \(claimed)"
+        let rows = try await pool.query("/* jobworker:claim.one */ \(statement)")
         return try JobStore.claimedJobs(rows)
     }
 
@@ -210,40 +225,45 @@ extension JobStore {
     /// The tables `claimed` and `claimed_jobs`, of what was `picked`.
     /// - Parameter changes: What else is set in the rows; ends with a comma.
     func starting(_ request: ClaimRequest, _ changes: Fragment = "") -> Fragment {
-        """
-        claimed AS (
-            UPDATE public.jobs
-            SET status = 'processing', attempts = coalesce(attempts, 0) + 1, \(changes)
-                worker_id = \(request.workerID), lease_token = nextval('jobworker.lease_tokens'),
-                lease_open = true, started_at = clock_timestamp(), worker_heartbeat_at = clock_timestamp(),
-                next_retry_at = NULL, progress = '{}', result = NULL, completed_at = NULL, failed_at = NULL
-            WHERE id = ANY (ARRAY(SELECT id FROM picked))
-            RETURNING id, workspace_id, job_type, coalesce(job_queue, 'default') AS queue,
-                coalesce(priority, 0) AS priority, attempts, coalesce(max_attempts, 5) AS max_attempts,
-                timeout_seconds, created_at, started_at, lease_token, payload::text AS text, worker_id,
-                blockers IS NOT NULL AS has_parents\(JobStore.refusing(request))
-        ),
-        \(loggedLevels.contains("debug") ? JobStore.startRows : "")
-        claimed_jobs AS (
-            SELECT claimed.id, claimed.workspace_id, claimed.job_type, claimed.queue, priority, attempts, max_attempts,
-                   timeout_seconds, created_at, started_at, lease_token, picked.due_at, picked.is_suspect, has_parents,
-                   CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
-                   octet_length(text) AS payload_bytes, \(JobStore.isRefused(request)) AS is_refused
-            FROM claimed JOIN picked USING (id)
-        )
-        """
-    }
-
-    /// Whether a job of a type for operators came from a member; asked only where there are such types.
-    private static func refusing(_ request: ClaimRequest) -> Fragment {
-        guard !request.operatorTypes.isEmpty else { return "" }
+        let rows: Fragment = loggedLevels.contains("debug") ? "\(JobStore.startRows)," : ""
         return """
-            , (inserted_by IN ('authenticated', 'anon') AND job_type = ANY (\(request.operatorTypes))) IS TRUE AS is_refused
+            claimed AS (
+                UPDATE public.jobs SET \(changes) \(JobStore.start(request))
+                WHERE id = ANY (ARRAY(SELECT id FROM picked))
+                RETURNING \(JobStore.startedColumns), payload::text AS text, \(JobStore.refusal(request)) AS is_refused
+            ),
+            \(rows)
+            claimed_jobs AS (
+                SELECT claimed.id, claimed.workspace_id, claimed.job_type, claimed.queue, priority, attempts, max_attempts,
+                       timeout_seconds, created_at, started_at, lease_token, picked.due_at, picked.is_suspect, has_parents,
+                       CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
+                       octet_length(text) AS payload_bytes, is_refused
+                FROM claimed JOIN picked USING (id)
+            )
             """
     }
 
-    private static func isRefused(_ request: ClaimRequest) -> Fragment {
-        request.operatorTypes.isEmpty ? "false" : "is_refused"
+    /// What is set in the row of a job that starts.
+    private static func start(_ request: ClaimRequest) -> Fragment {
+        """
+        status = 'processing', attempts = coalesce(attempts, 0) + 1, worker_id = \(request.workerID),
+        lease_token = nextval('jobworker.lease_tokens'), lease_open = true, started_at = clock_timestamp(),
+        worker_heartbeat_at = clock_timestamp(), next_retry_at = NULL, progress = '{}', result = NULL,
+        completed_at = NULL, failed_at = NULL
+        """
+    }
+
+    /// Of the row of a job that has started; without what of its payload is read.
+    private static let startedColumns: Fragment = """
+        id, workspace_id, job_type, coalesce(job_queue, 'default') AS queue, coalesce(priority, 0) AS priority, attempts,
+        coalesce(max_attempts, 5) AS max_attempts, timeout_seconds, created_at, started_at, lease_token, worker_id,
+        blockers IS NOT NULL AS has_parents
+        """
+
+    /// Whether a job of a type for operators came from a member; asked only where there are such types.
+    private static func refusal(_ request: ClaimRequest) -> Fragment {
+        guard !request.operatorTypes.isEmpty else { return "false" }
+        return "(inserted_by IN ('authenticated', 'anon') AND job_type = ANY (\(request.operatorTypes))) IS TRUE"
     }
 
     /// The table `due`, of one priority of one queue: the usual case, with as little to set up as can be.
@@ -344,7 +364,7 @@ extension JobStore {
             SELECT id, 'debug', format('Attempt %s of %s started', attempts, max_attempts),
                    jsonb_build_object('attempt', attempts, 'worker_id', worker_id)
             FROM claimed
-        ),
+        )
         """
 
     /// The tables `shares`: the queues to look at, each with its free slots; and `lanes`: their priorities.

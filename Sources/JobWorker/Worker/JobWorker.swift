@@ -233,7 +233,12 @@ public final class JobWorker: Service {
             // Ends with the last claim after a stop.
             for await jobs in poller.intake.arrivals {
                 let runner = runner
-                for job in jobs { group.addTask { await runner.run(job) } }
+                // One alone begins on this thread, without a change to another one.
+                if jobs.count == 1, let job = jobs.first {
+                    group.addImmediateTask { await runner.run(job) }
+                } else {
+                    for job in jobs { group.addTask { await runner.run(job) } }
+                }
             }
             await drain()
         }
@@ -321,8 +326,8 @@ public final class JobWorker: Service {
 extension JobWorker: WorkerControl {}
 
 extension JobWorker {
-    /// Whether a claim is on its way. What earlier ones brought is counted by then.
-    package var isClaiming: Bool { poller.intake.isClaiming }
+    /// Whether nothing runs and no claim is on its way. What earlier ones brought is counted by then.
+    package var isIdle: Bool { !poller.intake.isClaiming && running.isEmpty }
 }
 
 extension JobWorker {

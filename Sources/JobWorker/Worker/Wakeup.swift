@@ -10,11 +10,13 @@ final class Wakeup: Sendable {
         var isClosed = false
         var wait: UInt64 = 0
         var waiter: CheckedContinuation<Void, Never>?
-        /// Of the wait before: cancelled, and awaited by the next wait, so that who was woken waits for nobody.
+        /// Of the wait before: ended by the next wait, so that who was woken has nothing to do first.
         var timer: Task<Void, Never>?
     }
 
     private let state = Mutex(State())
+
+    deinit { state.withLock { $0.timer?.cancel() } }
 
     func raise() {
         let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
@@ -46,10 +48,11 @@ final class Wakeup: Sendable {
                 defer { state.timer = nil }
                 return state.timer
             }
+            earlier?.cancel()
             await earlier?.value
-            let timer = Task {
+            let timer = Task { [weak self] in
                 try? await Task.sleep(until: deadline, clock: .continuous)
-                self.expire(wait)
+                self?.expire(wait)
             }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in
@@ -63,7 +66,6 @@ final class Wakeup: Sendable {
             } onCancel: {
                 expire(wait)
             }
-            timer.cancel()
             state.withLock { $0.timer = timer }
         }
         return state.withLock { state in

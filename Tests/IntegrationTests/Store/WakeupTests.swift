@@ -63,6 +63,44 @@ import Testing
         for worker in workers { #expect(try await worker.heard() == ["default"]) }
     }
 
+    /// Whether an insert looks for workers that wait.
+    private var looksForWorkers: Bool {
+        get async throws {
+            try await database.value("SELECT pg_sequence_last_value('jobworker.workers_waiting') IS NOT NULL") ?? false
+        }
+    }
+
+    @Test func `an insert looks for workers as long as one waits, and only then`() async throws {
+        #expect(try await !looksForWorkers)
+        let a = try await WaitingWorker(in: database, id: "a")
+        let b = try await WaitingWorker(in: database, id: "b")
+        #expect(try await looksForWorkers)
+        try await store.turnAway(workerID: "a")
+        #expect(try await looksForWorkers)
+        _ = try await store.enqueue([newJob()])
+        #expect(try await b.heard() == ["default"])
+        try await store.turnAway(workerID: "b")
+        #expect(try await !looksForWorkers)
+        _ = try await store.enqueue([newJob()])
+        #expect(try await a.heard() == [])
+        let c = try await WaitingWorker(in: database, id: "c")
+        _ = try await store.enqueue([newJob()])
+        #expect(try await c.heard() == ["default"])
+    }
+
+    @Test func `a member's insert wakes a worker, too`() async throws {
+        let worker = try await WaitingWorker(in: database)
+        let member = try await database.insertMember()
+        _ = try await database.asUser(member) { session in
+            try session.execute(
+                """
+                INSERT INTO public.jobs (workspace_id, job_type, payload)
+                VALUES (\(TestDatabase.workspace), 'noop', '{}')
+                """)
+        }
+        #expect(try await worker.heard() == ["default"])
+    }
+
     @Test func `only workers that serve the queue are woken`() async throws {
         let other = try await WaitingWorker(in: database, id: "other", queues: ["mail"])
         let all = try await WaitingWorker(in: database, id: "all", queues: ["mail", "*"])
