@@ -1,5 +1,5 @@
 -- 0028: a job added one by one starts sooner: its announcement takes less, and names the job.
--- Locks:   jobs against writes, for a moment (triggers).
+-- Locks:   jobs against everything, what workers and watchers say of themselves against writes, for a moment (triggers).
 -- Rollout: workers of earlier versions read an announcement with a job's id as one of something somewhere, and poll.
 -- Growth:  none.
 -- Cost:    of the server's time for a lone INSERT with 10 ms between statements, so that nothing is in the processor's
@@ -7,8 +7,48 @@
 --          sixth, and nothing while no worker waits.
 --          Asking whether somebody watches, which is seldom so, was 0.07 ms of each statement that changes jobs.
 
--- Not null as long as somebody may be watching: read in WHEN, where it costs no function. Beside transactions, so it is
--- set before a watcher's row is there, and unset only where there can't be one.
+-- Not null as long as a worker may be waiting: read in WHEN, where it costs no function while all are busy. Beside
+-- transactions, so it is set before a worker's row is there, and unset only where there can't be one.
+--
+-- Before any lock on jobs: the timer's look of a worker takes the two in this order.
+CREATE SEQUENCE jobworker.workers_waiting AS int MAXVALUE 2 NO CYCLE;
+REVOKE ALL ON SEQUENCE jobworker.workers_waiting FROM PUBLIC;
+-- Whoever adds a job reads it.
+GRANT SELECT ON SEQUENCE jobworker.workers_waiting TO PUBLIC;
+
+CREATE FUNCTION jobworker.on_waiting() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM setval('jobworker.workers_waiting', 1)
+    WHERE pg_sequence_last_value('jobworker.workers_waiting') IS NULL;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER waiting_workers_come BEFORE INSERT ON jobworker.waiting_workers
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_waiting();
+
+-- Waits for nobody: while another worker begins or ceases to wait, this is left to who asks next. Workers that don't wait
+-- ask again now and then.
+CREATE FUNCTION jobworker.on_waited() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- Whose time has run out is woken no more, and comes back by an INSERT.
+    IF NOT EXISTS (SELECT FROM jobworker.waiting_workers WHERE until > clock_timestamp()) THEN
+        LOCK TABLE jobworker.waiting_workers IN SHARE MODE NOWAIT;
+        PERFORM setval('jobworker.workers_waiting', 1, false)
+        WHERE pg_sequence_last_value('jobworker.workers_waiting') IS NOT NULL
+          AND NOT EXISTS (SELECT FROM jobworker.waiting_workers WHERE until > clock_timestamp());
+    END IF;
+    RETURN NULL;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER waiting_workers_go AFTER DELETE ON jobworker.waiting_workers
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_waited();
+SELECT setval('jobworker.workers_waiting', 1) WHERE EXISTS (SELECT FROM jobworker.waiting_workers);
+
+-- Not null as long as somebody may be watching, likewise.
 CREATE SEQUENCE jobworker.changes_watched AS int MAXVALUE 2 NO CYCLE;
 REVOKE ALL ON SEQUENCE jobworker.changes_watched FROM PUBLIC;
 -- Whoever changes a job reads it.
@@ -69,41 +109,6 @@ CREATE TRIGGER jobs_announce_added AFTER INSERT ON public.jobs
     FOR EACH STATEMENT WHEN (pg_sequence_last_value('jobworker.changes_watched') IS NOT NULL)
     EXECUTE FUNCTION jobworker.announce_added();
 
--- Not null as long as a worker may be waiting, likewise: while all are busy, adding jobs calls no function.
-CREATE SEQUENCE jobworker.workers_waiting AS int MAXVALUE 2 NO CYCLE;
-REVOKE ALL ON SEQUENCE jobworker.workers_waiting FROM PUBLIC;
--- Whoever adds a job reads it.
-GRANT SELECT ON SEQUENCE jobworker.workers_waiting TO PUBLIC;
-
-CREATE FUNCTION jobworker.on_waiting() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM setval('jobworker.workers_waiting', 1)
-    WHERE pg_sequence_last_value('jobworker.workers_waiting') IS NULL;
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER waiting_workers_come BEFORE INSERT ON jobworker.waiting_workers
-    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_waiting();
-
--- Waits for nobody: while another worker begins or ceases to wait, the next one that ceases asks again.
-CREATE FUNCTION jobworker.on_waited() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM jobworker.waiting_workers) THEN
-        LOCK TABLE jobworker.waiting_workers IN SHARE MODE NOWAIT;
-        PERFORM setval('jobworker.workers_waiting', 1, false)
-        WHERE NOT EXISTS (SELECT FROM jobworker.waiting_workers);
-    END IF;
-    RETURN NULL;
-EXCEPTION WHEN lock_not_available THEN
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER waiting_workers_go AFTER DELETE ON jobworker.waiting_workers
-    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_waited();
-SELECT setval('jobworker.workers_waiting', 1) WHERE EXISTS (SELECT FROM jobworker.waiting_workers);
-
 -- What jobworker.wake does, for all that a statement added. A job added alone, as most are, is announced with as little
 -- as can be, and by its id: the message begins with "job" and that, and who has nothing else to look for takes it by it.
 CREATE OR REPLACE FUNCTION jobworker.announce_inserted() RETURNS trigger
@@ -131,7 +136,7 @@ BEGIN
             PERFORM pg_notify(target, 'job ' || added.id || ' ' || added.priority || ' '
                                       || (extract(epoch FROM added.due_at) * 1000000)::bigint || ' ' || added.queue);
         END IF;
-    ELSIF added.jobs > 0 THEN
+    ELSIF added.jobs > 0 AND EXISTS (SELECT FROM jobworker.waiting_workers) THEN
         PERFORM jobworker.wake(lane.queue, lane.priority, lane.due_at, lane.jobs)
         FROM (SELECT queue, priority, min(due_at) AS due_at, count(*) AS jobs
               FROM (SELECT coalesce(job_queue, 'default') AS queue, coalesce(priority, 0) AS priority,

@@ -33,7 +33,6 @@ package struct Dashboard: Sendable {
     private let parts: Parts
     private let authentication: Authentication
     private let sessions: SessionStore
-    private let limit = SignInLimit()
     private let gate = RequestGate(limit: 32)
 
     static let cookieName = "jobworker_session"
@@ -118,14 +117,25 @@ package struct Dashboard: Sendable {
     private var streams: [Route] {
         [
             page("/dashboard/events", "Changes of jobs.") { visit in
-                try await visit.parts.api.call(
-                    .get, "/api/events", query: visit.workspaceQuery, as: visit.session.caller, via: .dashboard)
+                whileSignedIn(
+                    visit,
+                    try await visit.parts.api.call(
+                        .get, "/api/events", query: visit.workspaceQuery, as: visit.session.caller, via: .dashboard))
             },
             page("/dashboard/events/{id}", "Changes of a job.") { visit in
-                try await visit.parts.api.call(
-                    .get, "/api/jobs/\(visit.parameter("id"))/events", as: visit.session.caller, via: .dashboard)
+                whileSignedIn(
+                    visit,
+                    try await visit.parts.api.call(
+                        .get, "/api/jobs/\(visit.parameter("id"))/events", as: visit.session.caller, via: .dashboard))
             },
         ]
+    }
+
+    private func whileSignedIn(_ visit: Visit, _ response: Response) -> Response {
+        SessionStream(response: response) {
+            if let mark = visit.session.mark, !authentication.knows(mark: mark) { return false }
+            return try await sessions.isAlive(visit.cookie)
+        }.bounded
     }
 
     private var entrance: [Route] {
@@ -268,9 +278,6 @@ package struct Dashboard: Sendable {
         guard Self.isOwnOrigin(request) else {
             return signInPage("This form came from elsewhere. Try again here.", status: .forbidden)
         }
-        guard limit.isOpen() else {
-            return signInPage("Too many wrong tokens. Try again in a minute.", status: .tooManyRequests)
-        }
         let token = (try Form(request)["token"] ?? "").filter { !$0.isWhitespace }
         do {
             let caller = try authentication.caller(withToken: token)
@@ -280,7 +287,6 @@ package struct Dashboard: Sendable {
                 "/dashboard",
                 cookie: "\(Self.cookieName)=\(cookie); Path=/dashboard; HttpOnly; SameSite=Strict\(secure)")
         } catch let error as APIError {
-            limit.failed()
             let text = error.status == .unauthorized ? "This token lets nobody in." : error.message
             return signInPage(text, status: error.status)
         } catch {

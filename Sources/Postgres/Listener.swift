@@ -26,8 +26,8 @@ public struct Listener: Sendable {
     }
 
     /// Listens until the task is cancelled; connects anew after each loss.
-    /// - Parameter handle: Called on the session's own thread, so that what needs no other one is done without a change
-    ///   of threads; that takes as long as a fast statement.
+    /// - Parameter handle: Told of notifications on the session's own thread, so that what needs no other one is done
+    ///   without a change of threads.
     public func run(_ handle: nonisolated(nonsending) @Sendable (Event) async -> Void) async {
         var backoff = Backoff()
         while !Task.isCancelled {

@@ -2,8 +2,9 @@
 
     Tests/BrowserTests/measure.py PROGRAM [JOBS]
 
-For each page: the time until the answer is there and until the browser has painted, in milliseconds, of ten times the
-median and the longest. Not shared with earlier answers: each asks the database anew.
+For each page: the time until the answer is there and until the browser has painted, in milliseconds, the median of ten
+and of five times and the longest. The pages take turns, so that what pages share for some seconds has run out when it is
+a page's turn again: each asks the database anew.
 """
 
 import os
@@ -20,6 +21,8 @@ PAGES = ["", "?range=day", "?workspace_id=Sample+Sales", "/jobs", "/jobs?status=
          "/dead-letters", "/operations", "/workflows", "/schedules", "/queues", "/workers", "/webhooks", "/audit", "/health",
          "/settings"]
 ANSWER_MAX, PAINT_MAX = 100, 500
+# Seconds; what a page shares with the same page is kept for five at most.
+ROUND = 5.5
 
 
 def fill(system, jobs):
@@ -66,39 +69,51 @@ def main(program, jobs):
         system.close()
 
 
+def in_turns(paths):
+    """One after the other, and a pause up to the length of a round."""
+    began = time.monotonic()
+    yield from paths
+    time.sleep(max(0, began + ROUND - time.monotonic()))
+
+
+def painted(page, url):
+    """Milliseconds until the browser shows something of it."""
+    page.goto(url)
+    for _ in range(100):
+        entries = page.evaluate(
+            "performance.getEntriesByName('first-contentful-paint').map((entry) => entry.startTime)")
+        if entries:
+            page.goto("about:blank")
+            return entries[0]
+        page.wait_for_timeout(50)
+    raise RuntimeError(f"nothing was painted of {url}")
+
+
 def measure(system, paths):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page()
         sign_in(page, system)
         cookie = page.context.cookies()[0]
-        slow = []
-        print("page | answer, median | longest | first paint, median | longest")
-        for path in paths:
-            url, answers, paints = system.url + path, [], []
-            page.goto("about:blank")
-            for _ in range(11):
-                request = Request(url, headers={"Cookie": f"{cookie['name']}={cookie['value']}"})
+        answers, paints = {path: [] for path in paths}, {path: [] for path in paths}
+        # The first finds nothing in memory.
+        for number in range(11):
+            for path in in_turns(paths):
+                request = Request(system.url + path, headers={"Cookie": f"{cookie['name']}={cookie['value']}"})
                 began = time.monotonic()
                 with urlopen(request) as answer:
                     answer.read()
-                answers.append((time.monotonic() - began) * 1000)
-                # Nothing of it is shared any more.
-                time.sleep(0.6)
-            for _ in range(6):
-                page.goto(url)
-                for _ in range(40):
-                    entries = page.evaluate(
-                        "performance.getEntriesByName('first-contentful-paint').map((entry) => entry.startTime)")
-                    if entries:
-                        paints.append(entries[0])
-                        break
-                    page.wait_for_timeout(50)
-                page.goto("about:blank")
-                time.sleep(0.6)
-            # The first finds nothing in memory.
-            answers, paints = answers[1:], paints[1:]
-            line = [statistics.median(answers), max(answers), statistics.median(paints), max(paints)]
+                if number > 0:
+                    answers[path].append((time.monotonic() - began) * 1000)
+        for number in range(6):
+            for path in in_turns(paths):
+                took = painted(page, system.url + path)
+                if number > 0:
+                    paints[path].append(took)
+        slow = []
+        print("page | answer, median | longest | first paint, median | longest")
+        for path in paths:
+            line = [statistics.median(answers[path]), max(answers[path]), statistics.median(paints[path]), max(paints[path])]
             name = path.split("?")[0] if path.count("/") < 2 else path.rsplit("/", 1)[0] + "/…"
             name += "?" + path.split("?")[1] if "?" in path else ""
             print(f"{name or '(overview)'} | " + " | ".join(f"{value:.0f}" for value in line), flush=True)

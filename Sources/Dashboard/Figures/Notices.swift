@@ -21,7 +21,7 @@ struct Notice: Sendable, Hashable {
     }
 }
 
-/// Where notices come from: each looks at one thing. What it can't read is no notice.
+/// Where notices come from: each looks at one thing.
 typealias NoticeSource = @Sendable (Visit) async throws -> [Notice]
 
 enum Notices {
@@ -32,7 +32,16 @@ enum Notices {
     /// What is to be said to whoever looks, the severe first.
     static func all(_ visit: Visit) async -> [Notice] {
         var found: [Notice] = []
-        for source in sources { found += (try? await source(visit)) ?? [] }
+        var failed = 0
+        for source in sources {
+            do { found += try await source(visit) } catch { failed += 1 }
+        }
+        if failed > 0 {
+            found.append(
+                Notice(
+                    .warning, "\(failed) of \(sources.count) looks at this had no answer: there may be more.",
+                    link: "/dashboard/health"))
+        }
         return found.enumerated().sorted { ($0.element.level, -$0.offset) > ($1.element.level, -$1.offset) }.map(
             \.element)
     }

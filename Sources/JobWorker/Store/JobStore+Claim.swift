@@ -120,11 +120,11 @@ extension JobStore {
             } else {
                 ""
             }
-        // Only columns that the job's row has not, which are then those of the row as it has become.
+        // Its columns have names that the application's own columns won't have: the update's stand beside them.
         let picked: Fragment = """
             picked AS MATERIALIZED (
-                SELECT greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at,
-                       jobs.payload::text AS text
+                SELECT greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS picked_due_at,
+                       jobs.payload::text AS picked_payload
                 FROM public.jobs
                 WHERE jobs.id = \(id) \(isServed)
                   AND \(JobStore.isClaimable(request))
@@ -135,10 +135,10 @@ extension JobStore {
             )
             """
         let claimed: Fragment = """
-            UPDATE public.jobs SET \(JobStore.start(request)) FROM picked WHERE id = \(id)
-            RETURNING \(JobStore.startedColumns), due_at, false AS is_suspect,
-                CASE WHEN octet_length(text) <= \(request.payloadLimit) THEN text END AS payload,
-                octet_length(text) AS payload_bytes, \(JobStore.refusal(request)) AS is_refused
+            UPDATE public.jobs SET \(JobStore.start(request)) FROM picked WHERE jobs.id = \(id)
+            RETURNING \(JobStore.startedColumns), picked_due_at AS due_at, false AS is_suspect,
+                CASE WHEN octet_length(picked_payload) <= \(request.payloadLimit) THEN picked_payload END AS payload,
+                octet_length(picked_payload) AS payload_bytes, \(JobStore.refusal(request)) AS is_refused
             """
         let statement: Fragment =
             loggedLevels.contains("debug")

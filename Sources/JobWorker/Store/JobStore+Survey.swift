@@ -161,7 +161,13 @@ extension JobStore {
                          WHERE name LIKE 'public.job%' AND pg_has_role(relowner, 'USAGE') ORDER BY name) AS owned,
                    ARRAY(SELECT single || ' on ' || name
                          FROM present, unnest(string_to_array(rights, ',')) AS single
-                         WHERE NOT has_table_privilege(oid, single) ORDER BY name, single) AS missing,
+                         WHERE NOT has_table_privilege(oid, single) ORDER BY name, single)
+                   || ARRAY(SELECT 'SELECT on jobworker.' || relname
+                            FROM pg_catalog.pg_class
+                            WHERE relkind = 'S' AND relnamespace = to_regnamespace('jobworker')
+                              -- Read by triggers of jobs as whoever changes a job.
+                              AND relname IN ('changes_watched', 'webhooks_in_use', 'workers_waiting')
+                              AND NOT has_sequence_privilege(oid, 'SELECT') ORDER BY relname) AS missing,
                    ARRAY(SELECT name FROM present
                          WHERE row_security_active(oid)
                            AND NOT EXISTS (SELECT FROM pg_catalog.pg_policy AS policy, unnest(policy.polroles) AS holder

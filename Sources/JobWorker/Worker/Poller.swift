@@ -229,6 +229,8 @@ final class Poller: Sendable {
         answerCallers(callers, answer.claimed, request)
         // What became due by it is announced.
         if answer.hasBacklog { try await store.settleBacklog() }
+        // As two that turned away at once may each have seen the other, announcements may still go to nobody.
+        if !intake.isAttending { try await store.turnAway(workerID: configuration.workerID) }
     }
 
     private func admit(_ claimed: [ClaimedJob]) {
@@ -259,12 +261,14 @@ final class Poller: Sendable {
     }
 
     private func attend(_ isAttending: Bool) async throws(PostgresError) {
+        // Whatever becomes of the answer: the announcements may have ceased by then.
+        defer { if !isAttending { intake.attended(false) } }
         if isAttending {
             try await store.attend(attention)
+            intake.attended(true)
         } else {
             try await store.turnAway(workerID: configuration().workerID)
         }
-        intake.attended(isAttending)
     }
 
     func presence(_ configuration: WorkerConfiguration, types: ServedTypes) -> WorkerPresence {

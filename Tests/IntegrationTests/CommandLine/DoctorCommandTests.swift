@@ -196,6 +196,12 @@ import Testing
         #expect(try await findings("indexes").count == 1)
     }
 
+    @Test func `a sequence that triggers of jobs can't read is a failure`() async throws {
+        try await database.run("REVOKE SELECT ON SEQUENCE jobworker.workers_waiting FROM PUBLIC")
+        let found = try await findings("role", status: 1)
+        #expect(found.contains { $0.message.hasSuffix(" lacks rights: SELECT on jobworker.workers_waiting") })
+    }
+
     @Test func `a trigger that doesn't fire is a failure`() async throws {
         try await database.run("ALTER TABLE public.jobs DISABLE TRIGGER jobs_announce_inserted")
         let found = try await findings("triggers", status: 1)

@@ -7,7 +7,7 @@ import Support
 import Testing
 
 /// The pages without a browser: who gets in, what forms are taken, what crosses the border of a workspace.
-@Suite(.database(), .timeLimit(.minutes(2))) struct DashboardTests {
+@Suite(.database(), .timeLimit(.minutes(5))) struct DashboardTests {
     let database = TestDatabase.current
 
     private static let origin = ("Origin", "http://localhost")
@@ -147,11 +147,10 @@ import Testing
         for id in others { #expect(try await database.job(id).status != "pending") }
     }
 
-    @Test func `after ten wrong tokens even a right one has to wait`() async throws {
+    @Test func `wrong tokens of others keep nobody out`() async throws {
         try await withAPI(on: database) { api in
-            for _ in 0..<10 { #expect(try await form(api, "/dashboard/sign-in", "token=wrong").status == 401) }
-            let answer = try await form(api, "/dashboard/sign-in", "token=\(APIUnderTest.operatorToken)")
-            #expect(answer.status == 429)
+            for _ in 0..<20 { #expect(try await form(api, "/dashboard/sign-in", "token=wrong").status == 401) }
+            _ = try await signIn(api)
         }
     }
 

@@ -67,6 +67,21 @@ import Testing
         #expect(try await claim(only: mail, .test(queues: [("*", 5)])) == [mail])
     }
 
+    @Test func `columns of the application's own, whatever their names, disturb no claim`() async throws {
+        try await database.run(
+            """
+            ALTER TABLE public.jobs ADD COLUMN due_at timestamptz, ADD COLUMN text text, ADD COLUMN queue text,
+                ADD COLUMN is_suspect boolean, ADD COLUMN urgency int
+            """)
+        for _ in 0..<2 {
+            let job = try await database.insertJob()
+            #expect(try await claim(only: job) == [job])
+        }
+        let job = try await database.insertJob()
+        #expect(try await claim() == [job])
+        _ = try await database.store().poll(.test(), presence: .test(), reaping: .test())
+    }
+
     @Test func `nothing starts early`() async throws {
         try await database.insertJob(scheduledIn: .milliseconds(500_000))
         try await database.insertJob(retryIn: .seconds(1))
