@@ -45,7 +45,7 @@ class Sizes:
             self.idle_seconds, self.long_idle_seconds = 2, 5
             self.memory_jobs = 2_000
             self.claim = ["--claims", "20", "--finished", "50000", "--future", "10000", "--other-queues", "10000",
-                          "--unserved", "2000", "--churned", "2000"]
+                          "--unserved", "2000", "--churned", "2000", "--retired", "100000"]
 
 
 class Results:

@@ -18,6 +18,7 @@ package struct ClaimBench: Sendable {
         package var otherQueues = 1_000_000
         package var unserved = 100_000
         package var churned = 100_000
+        package var retired = 500_000
 
         package init() {}
     }
@@ -36,6 +37,8 @@ package struct ClaimBench: Sendable {
         package let claim: Times
         /// Looks at the queue while nothing in it is due.
         package let look: Times
+        /// How many of the rows retention took away meanwhile; all: it was done before the claims were.
+        package let retired: Int?
     }
 
     package struct Times: Sendable, Encodable {
@@ -76,17 +79,53 @@ package struct ClaimBench: Sendable {
                 _ = try await reader?.query("SELECT count(*) FROM public.jobs")
             }
             try await fill(crowd, connection)
-            let crowded = try await measure(connection)
+            var retired: Int?
+            let crowded: (claim: Sample, look: Sample)
+            if crowd.isRetired {
+                (crowded, retired) = try await whileRetiring { try await measure(connection) }
+            } else {
+                crowded = try await measure(connection)
+            }
             await reader?.close()
             conditions.append(
                 Condition(
                     name: crowd.name, rows: crowd.rows, claim: Times(crowded.claim, empty: empty.claim),
-                    look: Times(crowded.look, empty: empty.look)))
+                    look: Times(crowded.look, empty: empty.look), retired: retired))
             try await connection.runScript(
                 "TRUNCATE public.jobs CASCADE; ALTER TABLE public.jobs RESET (autovacuum_enabled)")
         }
         await connection.close()
         return Result(conditions: conditions, batch: options.batch, role: database.workerWords)
+    }
+
+    /// Meanwhile retention takes finished jobs away as a worker does, but without rests.
+    /// - Returns: Also how many went.
+    private func whileRetiring<Value>(_ body: () async throws -> Value) async throws -> (Value, retired: Int) {
+        let pool = ConnectionPool(database.workerSettings, limit: 1)
+        let store = JobStore(pool: pool)
+        let isOver = Live(false)
+        async let retired = {
+            var (place, retired, batch) = (RetirementPlace(), 0, 200)
+            while !isOver.value {
+                let found = try await store.retire(["completed": 30], archives: false, from: place, batch: batch)
+                retired += found.retired
+                place = found.place
+                if found.looked < batch { break }
+            }
+            return retired
+        }()
+        do {
+            let value = try await body()
+            isOver.value = true
+            let count = try await retired
+            await pool.close()
+            return (value, count)
+        } catch {
+            isOver.value = true
+            _ = try? await retired
+            await pool.close()
+            throw error
+        }
     }
 
     private func measure(_ connection: Connection) async throws -> (claim: Sample, look: Sample) {
@@ -182,10 +221,13 @@ private struct Crowd {
     /// Columns besides those that all have, and their values.
     var columns = ""
     var values = ""
+    var age = "2 days"
     /// Whether the rows are claimed and completed after that, none of them vacuumed.
     var isChurn = false
     /// Whether a session still sees the table as it was before.
     var isWatched = false
+    /// Whether they are taken away meanwhile.
+    var isRetired = false
 
     static func all(_ options: ClaimBench.Options) -> [Crowd] {
         [
@@ -209,6 +251,12 @@ private struct Crowd {
             Crowd(
                 name: "dead rows under an old snapshot", rows: options.churned,
                 columns: ", job_type", values: ", 'noop'", isChurn: true, isWatched: true),
+            Crowd(
+                name: "old jobs that retention takes away meanwhile", rows: options.retired,
+                columns: ", job_type, status, attempts, lease_token, worker_id, started_at, completed_at",
+                values: ", 'bench.crowd', 'completed', 1, number, 'bench', now() - interval '40 days', "
+                    + "now() - interval '40 days'",
+                age: "41 days", isRetired: true),
         ]
     }
 
@@ -216,7 +264,7 @@ private struct Crowd {
         // Ids in order: the primary key grows at its end.
         """
         INSERT INTO public.jobs (id, workspace_id, payload, created_at\(columns))
-        SELECT lpad(to_hex(number), 32, '0')::uuid, '\(workspace)', '{}', now() - interval '2 days'\(values)
+        SELECT lpad(to_hex(number), 32, '0')::uuid, '\(workspace)', '{}', now() - interval '\(age)'\(values)
         FROM generate_series(\(numbers.lowerBound), \(numbers.upperBound)) AS number
         """
     }

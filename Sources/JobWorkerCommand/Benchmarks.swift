@@ -279,12 +279,15 @@ extension Benchmarks {
         @Option(help: "Jobs that were added, claimed and completed without a vacuum.")
         var churned = 100_000
 
+        @Option(help: "Old jobs that retention takes away meanwhile.")
+        var retired = 500_000
+
         func validate() throws {
             try check("claims", claims, 1...100_000)
             try check("batch", batch, 1...1000)
             for (name, rows) in [
                 ("finished", finished), ("future", future), ("other-queues", otherQueues), ("unserved", unserved),
-                ("churned", churned),
+                ("churned", churned), ("retired", retired),
             ] {
                 try check(name, rows, 0...1_000_000_000)
             }
@@ -294,13 +297,15 @@ extension Benchmarks {
             var wanted = ClaimBench.Options()
             (wanted.claims, wanted.batch, wanted.finished, wanted.future) = (claims, batch, finished, future)
             (wanted.otherQueues, wanted.unserved, wanted.churned) = (otherQueues, unserved, churned)
+            wanted.retired = retired
             let result = try await options.withDatabase { try await ClaimBench(database: $0, options: wanted).run() }
             try options.show(
                 result,
                 (["\(claims) claims of \(batch) jobs each, and \(claims) looks that find nothing, by \(result.role)"]
                     + result.conditions.flatMap { condition in
                         [
-                            "\(condition.rows) \(condition.name)", line("claim", condition.claim),
+                            "\(condition.rows) \(condition.name)" + (condition.retired.map { ": \($0)" } ?? ""),
+                            line("claim", condition.claim),
                             line("look ", condition.look),
                         ]
                     }).joined(separator: "\n"))

@@ -79,9 +79,10 @@ import Testing
     @Test func `claims are told for every crowd of rows, beside the table without`() async throws {
         let json = try await figures(
             "claim", "--claims", "3", "--batch", "2", "--finished", "200", "--future", "100", "--other-queues", "100",
-            "--unserved", "50", "--churned", "1500")
+            "--unserved", "50", "--churned", "1500", "--retired", "3000")
         let conditions = try #require(json["conditions"]?.array)
-        #expect(conditions.map { $0["rows"] } == [200, 100, 100, 50, 1500, 1500])
+        #expect(conditions.map { $0["rows"] } == [200, 100, 100, 50, 1500, 1500, 3000])
+        #expect(conditions.map { isPositive($0["retired"]) } == [false, false, false, false, false, false, true])
         for condition in conditions {
             #expect(
                 condition["claim"]?["milliseconds"]?["count"] == 3 && condition["look"]?["milliseconds"]?["count"] == 3)
@@ -92,7 +93,7 @@ import Testing
     @Test func `a crowd of no rows is left out`() async throws {
         let json = try await figures(
             "claim", "--claims", "1", "--finished", "0", "--future", "0", "--other-queues", "0", "--unserved", "10",
-            "--churned", "0")
+            "--churned", "0", "--retired", "0")
         #expect(json["conditions"]?.array?.count == 1)
     }
 
@@ -117,7 +118,7 @@ import Testing
         let run = try await CommandRun.of(
             arguments: [
                 "bench", "claim", "--claims", "1", "--finished", "10", "--future", "0", "--other-queues", "0",
-                "--unserved", "0", "--churned", "0", "--json",
+                "--unserved", "0", "--churned", "0", "--retired", "0", "--json",
             ],
             database: database, role: login)
         _ = try await database.pool.query(Statement(stringLiteral: "DROP ROLE \(login)"))
