@@ -4,8 +4,8 @@ import Synchronization
 
 /// The handlers in force: made from the files at the start, and again at each reload.
 ///
-/// A file that is broken leaves in force what it said before; one that has gone takes its types with it. What a file
-/// says as before keeps its processor, and with it the programs that wait.
+/// A file that is broken leaves in force what it said before, a folder that can't be read all of them; a file that has gone
+/// takes its types with it. What a file says as before keeps its processor, and with it the programs that wait.
 package final class HandlerService: Sendable {
     /// What a look at the files has changed.
     package struct Change: Sendable {
@@ -57,7 +57,12 @@ package final class HandlerService: Sendable {
         var change = Change()
         let old = active.withLock { $0 }
         var new: [String: Active] = [:]
-        for entry in HandlerFolder(path: folder).entries {
+        let folder = HandlerFolder(path: folder)
+        if let problem = folder.unreadable {
+            change.problems.append(problem)
+            new = old
+        }
+        for entry in folder.entries {
             do throws(HandlerFile.Problem) {
                 var own: [String: Active] = [:]
                 for definition in try entry.outcome.get() {
