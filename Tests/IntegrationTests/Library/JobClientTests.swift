@@ -95,6 +95,17 @@ import Testing
         #expect(try await database.count("true") == 0)
     }
 
+    @Test func `A client closes its own connections, and leaves a pool that was given to it open`() async throws {
+        let own = JobClient(database: database.workerSettings.connectionString)
+        _ = try await own.enqueue("echo", in: TestDatabase.workspace, payload: [1])
+        await own.close()
+        await #expect(throws: PostgresError.self) { try await own.job(UUID()) }
+
+        await client.close()
+        _ = try await client.enqueue("echo", in: TestDatabase.workspace, payload: [2])
+        #expect(try await database.count("job_type = 'echo'") == 2)
+    }
+
     @Test func `A drain runs what is due, and what that adds, and leaves retries to their delay`() async throws {
         let processor = ScriptedProcessor("parent", "child", "stubborn") { job, context in
             switch job.type {
