@@ -87,12 +87,12 @@ public struct Daemon: Sendable {
                 Counter(label: MetricCatalog.apolloRequests.name, dimensions: [("status", status)]).increment()
             })
         let handlers = HandlerService(
-            client: client, tokens: vault.attemptTokens, version: version,
+            tokens: vault.attemptTokens, version: version,
             credentials: sources.environment["CREDENTIALS_DIRECTORY"])
         let types = try ServedHandlers(
             own: registry(enrichment), handlers: handlers, logger: logger)
         await types.load(configuration[Catalog.handlers])
-        // What handlers and enrichment may reach is not for webhooks: they share no connection.
+        // What enrichment may reach is not for webhooks: they share no connection.
         let webhookClient = Client()
         let worker = JobWorker(
             configuration: WorkerConfiguration(

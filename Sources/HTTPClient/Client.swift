@@ -19,14 +19,14 @@ public final class Client: Sendable {
         /// Connections open at a time, idle ones included.
         public var maxConnections: Int
         /// A connected transfer that moves less than a byte a second for this long has failed.
-        /// Waiting for the first byte of an answer counts.
-        public var stallTimeout: Duration
+        /// Waiting for the first byte of an answer counts. `nil`: the request's own limit is the only one.
+        public var stallTimeout: Duration?
         /// Addresses of names, in place of what the system's resolver says: `name:port:address`. For tests.
         package var hosts: [String] = []
 
         public init(
             userAgent: String = "jobworker", maxConnectionsPerHost: Int = 16,
-            maxConnections: Int = 128, stallTimeout: Duration = .seconds(60)
+            maxConnections: Int = 128, stallTimeout: Duration? = .seconds(60)
         ) {
             self.userAgent = userAgent
             self.maxConnectionsPerHost = maxConnectionsPerHost

@@ -107,9 +107,10 @@ final class Transfer {
         // Without this, giving up during name resolution would wait for the resolver's thread.
         check(shim_easy_set_long(easy, CURLOPT_QUICK_EXIT, 1))
         check(shim_easy_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeout.wholeMilliseconds))
-        check(shim_easy_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 1))
-        let stallSeconds = (configuration.stallTimeout.wholeMilliseconds + 999) / 1000
-        check(shim_easy_set_long(easy, CURLOPT_LOW_SPEED_TIME, stallSeconds))
+        if let stallTimeout = configuration.stallTimeout {
+            check(shim_easy_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 1))
+            check(shim_easy_set_long(easy, CURLOPT_LOW_SPEED_TIME, (stallTimeout.wholeMilliseconds + 999) / 1000))
+        }
         check(shim_easy_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1))
         check(shim_easy_set_long(easy, CURLOPT_TCP_KEEPIDLE, 30))
         check(shim_easy_set_long(easy, CURLOPT_TCP_KEEPINTVL, 15))
@@ -191,7 +192,7 @@ final class Transfer {
     // MARK: The end
 
     /// What the caller gets, now that libcurl is done with `result`.
-    func outcome(of result: CURLcode, stallTimeout: Duration) -> Call.Outcome {
+    func outcome(of result: CURLcode, stallTimeout: Duration?) -> Call.Outcome {
         // One of a name's addresses may have been refused, and another one taken.
         if let refusal, result != CURLE_OK { return .failure(refusal) }
         if isCutOff || (result == CURLE_FILESIZE_EXCEEDED && call.request.ignoresLongBody) {
@@ -204,7 +205,8 @@ final class Transfer {
             var connected: curl_off_t = 0
             shim_easy_get_size(easy, CURLINFO_PRETRANSFER_TIME_T, &connected)
             return .failure(
-                HTTPError.timedOut(after: connected == 0 ? call.request.connectTimeout : stallTimeout))
+                HTTPError.timedOut(
+                    after: connected == 0 ? call.request.connectTimeout : stallTimeout ?? call.request.timeout))
         case CURLE_FILESIZE_EXCEEDED:
             return .failure(HTTPError.responseTooLarge(limit: call.request.maxResponseBytes))
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:

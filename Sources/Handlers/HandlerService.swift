@@ -1,11 +1,11 @@
-package import HTTPClient
+import HTTPClient
 package import JobWorker
 import Synchronization
 
 /// The handlers in force: made from the files at the start, and again at each reload.
 ///
-/// A file that is broken leaves in force what it said before; one that has gone takes its types with it. What a file
-/// says as before keeps its processor, and with it the programs that wait.
+/// A file that is broken leaves in force what it said before, a folder that can't be read all of them; a file that has gone
+/// takes its types with it. What a file says as before keeps its processor, and with it the programs that wait.
 package final class HandlerService: Sendable {
     /// What a look at the files has changed.
     package struct Change: Sendable {
@@ -21,7 +21,13 @@ package final class HandlerService: Sendable {
         let processor: any JobProcessor
     }
 
-    private let client: Client
+    /// How endpoints are asked: an attempt's own limit is the only one for an answer, and the worker's settings, which a
+    /// reload may change, say how many are asked at once. 10000 is the most that `WORKER_MAX_CONCURRENT` allows.
+    static let clientConfiguration = Client.Configuration(
+        maxConnectionsPerHost: 10_000, maxConnections: 10_000, stallTimeout: nil)
+
+    /// Made for the first endpoint: a client has a thread.
+    private let client = Mutex<Client?>(nil)
     private let tokens: AttemptTokens?
     private let version: String
     private let credentials: String?
@@ -30,8 +36,7 @@ package final class HandlerService: Sendable {
     /// - Parameters:
     ///   - tokens: For progress and log rows by HTTP; `nil` where no key is known.
     ///   - credentials: The folder of systemd's credentials.
-    package init(client: Client, tokens: AttemptTokens?, version: String, credentials: String?) {
-        self.client = client
+    package init(tokens: AttemptTokens?, version: String, credentials: String?) {
         self.tokens = tokens
         self.version = version
         self.credentials = credentials
@@ -52,7 +57,12 @@ package final class HandlerService: Sendable {
         var change = Change()
         let old = active.withLock { $0 }
         var new: [String: Active] = [:]
-        for entry in HandlerFolder(path: folder).entries {
+        let folder = HandlerFolder(path: folder)
+        if let problem = folder.unreadable {
+            change.problems.append(problem)
+            new = old
+        }
+        for entry in folder.entries {
             do throws(HandlerFile.Problem) {
                 var own: [String: Active] = [:]
                 for definition in try entry.outcome.get() {
@@ -90,13 +100,22 @@ package final class HandlerService: Sendable {
         }
     }
 
-    /// Ends all programs that wait: the process stops.
+    /// Ends all programs that wait, and closes the connections to endpoints: the process stops.
     package func close() async {
         let all = active.withLock { active in
             defer { active = [:] }
             return active.values.map(\.processor)
         }
         await retire(all)
+        await client.withLock { $0 }?.shutdown()
+    }
+
+    private func endpointClient() -> Client {
+        client.withLock { client in
+            let made = client ?? Client(configuration: Self.clientConfiguration)
+            client = made
+            return made
+        }
     }
 
     private func processor(_ definition: HandlerDefinition) throws(HandlerFile.Problem) -> any JobProcessor {
@@ -107,7 +126,7 @@ package final class HandlerService: Sendable {
                 return HTTPProcessor(
                     definition, settings,
                     secret: try SecretFile(settings.secretFile, credentials: credentials).read(),
-                    client: client, tokens: tokens, version: version)
+                    client: endpointClient(), tokens: tokens, version: version)
             } catch {
                 throw HandlerFile.Problem(file: definition.path, line: definition.line, text: error.sentence)
             }

@@ -84,4 +84,12 @@ struct EndpointTests {
         node.send(.terminate)
         await node.ended()
     }
+
+    @Test func `the example's own tests pass`() async throws {
+        let root = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+        let node = TiedProcess(["/usr/bin/node", "--test", "\(root)/Examples/nextjs-handler/"])
+        var lines: [String] = []
+        for await line in node.lines { lines.append(line) }
+        #expect(await node.ended() == 0, "\(lines.joined(separator: "\n"))")
+    }
 }

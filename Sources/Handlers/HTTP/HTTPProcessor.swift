@@ -40,9 +40,11 @@ package struct HTTPProcessor: JobProcessor {
         let request = Request(
             method: "POST", url: settings.url,
             headers: [("Content-Type", "application/json"), ("User-Agent", userAgent)]
-                // A name for each attempt: who remembers names must not take the second attempt for the first.
+                // A name for each claim: who remembers names must not take the second attempt for the first. The number
+                // of the attempt comes again where one was given back; the lease's token never does.
                 + secret.headers(
-                    id: "\(job.id.uuidString.lowercased()).\(job.attempt)", timestamp: now, body: body),
+                    id: "\(job.id.uuidString.lowercased()).\(context.lease ?? Int64(job.attempt))", timestamp: now,
+                    body: body),
             // The attempt's own limit ends the request, and says so; this one is for what runs without a worker.
             body: body, timeout: max(left, .seconds(1)) + .seconds(1), maxResponseBytes: HTTPProcessor.answerMax)
         let response: Response
@@ -67,9 +69,8 @@ package struct HTTPProcessor: JobProcessor {
         case 200...299: return try ResultText.of(body)
         case 408, 425, 429, 500...599:
             let sentence = "The endpoint answered \(response.status)"
-            if [408, 425, 429, 503].contains(response.status),
-                let wait = RetryAfter.delay(
-                    header("retry-after", of: response), date: header("date", of: response))
+            if let wait = RetryAfter.delay(
+                header("retry-after", of: response), date: header("date", of: response))
             {
                 throw JobFailure.snooze(for: wait, "\(sentence) and asks to wait")
             }

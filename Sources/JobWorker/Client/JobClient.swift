@@ -10,6 +10,7 @@ public import Postgres
 /// login; a row of `jobs` is all there is to them, so that any other client may add one as well.
 public struct JobClient: Sendable {
     private let pool: ConnectionPool
+    private let ownsPool: Bool
     private let store: JobStore
 
     /// - Parameters:
@@ -19,12 +20,15 @@ public struct JobClient: Sendable {
         self.init(
             pool: ConnectionPool(
                 ConnectionSettings(connectionString: database, applicationName: "jobworker client"),
-                limit: max(1, connectionsMax)))
+                limit: max(1, connectionsMax)), ownsPool: true)
     }
 
     /// - Parameter pool: Shared with others; closed by whoever made it.
-    public init(pool: ConnectionPool) {
+    public init(pool: ConnectionPool) { self.init(pool: pool, ownsPool: false) }
+
+    private init(pool: ConnectionPool, ownsPool: Bool) {
         self.pool = pool
+        self.ownsPool = ownsPool
         store = JobStore(pool: pool)
     }
 
@@ -79,8 +83,10 @@ public struct JobClient: Sendable {
         try await store.storedJob(id)
     }
 
-    /// Closes the connections.
-    public func close() async { await pool.close() }
+    /// Closes the client's own connections; a pool that was given stays open.
+    public func close() async {
+        if ownsPool { await pool.close() }
+    }
 }
 
 /// A job as the table has it.

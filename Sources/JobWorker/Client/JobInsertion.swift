@@ -23,27 +23,28 @@ public struct JobInsertion: Sendable, Hashable {
             /* jobworker:enqueue */ \
             INSERT INTO public.jobs (id, workspace_id, job_type, job_queue, payload, priority, scheduled_for, max_attempts, \
             timeout_seconds, unique_key, created_by) \
-            SELECT id, workspace_id, job_type, job_queue, payload, priority, scheduled_for, max_attempts, timeout_seconds, \
+            SELECT id, workspace_id, job_type, job_queue, payload::jsonb, priority, scheduled_for, max_attempts, timeout_seconds, \
             unique_key, created_by \
             FROM jsonb_to_recordset($1::text::jsonb) AS given (id uuid, workspace_id uuid, job_type text, job_queue text, \
-            payload jsonb, priority integer, scheduled_for timestamptz, max_attempts integer, timeout_seconds integer, \
+            payload text, priority integer, scheduled_for timestamptz, max_attempts integer, timeout_seconds integer, \
             unique_key text, created_by uuid) \
             ON CONFLICT DO NOTHING RETURNING id
             """
         parameters = ["[" + (try jobs.map { try JobInsertion.row($0) }.joined(separator: ",")) + "]"]
     }
 
-    /// The payload keeps every digit.
+    /// The payload is a string in it, which the statement casts: it keeps every digit, and one that isn't a JSON value is
+    /// refused and says nothing about the row.
     private static func row(_ job: NewJob) throws -> String {
         var members: [String: JSONValue] = [
             "id": .string(job.id.text), "workspace_id": .string(job.workspaceID.text), "job_type": .string(job.type),
             "job_queue": .string(job.queue), "priority": .integer(Int64(job.priority.rawValue)),
-            "max_attempts": .integer(Int64(job.maxAttempts)),
+            "max_attempts": .integer(Int64(job.maxAttempts)), "payload": .string(job.payload.text),
         ]
         members["scheduled_for"] = job.scheduledFor.map { .string($0.postgresText) }
         members["timeout_seconds"] = job.timeout.map { .integer($0.components.seconds) }
         members["unique_key"] = job.uniqueKey.map { .string($0) }
         members["created_by"] = job.createdBy.map { .string($0.text) }
-        return try JSONText(encoding: JSONValue.object(members)).text.dropLast() + ",\"payload\":\(job.payload.text)}"
+        return try JSONText(encoding: JSONValue.object(members)).text
     }
 }

@@ -41,8 +41,8 @@ public struct LinkedJob: Sendable, Hashable {
         self.uniqueKey = uniqueKey
     }
 
-    /// As the database's functions take it. The payload keeps every digit.
-    func description() throws -> String {
+    /// As the database's functions take it, but for the payload.
+    private func description() throws -> JSONText {
         var members: [String: JSONValue] = [
             "job_type": .string(type), "after": .array(after.map { .string($0) }),
             "on_dependency_failure": .string(onDependencyFailure.rawValue), "job_queue": .string(queue),
@@ -52,12 +52,19 @@ public struct LinkedJob: Sendable, Hashable {
         members["scheduled_for"] = scheduledFor.map { .string($0.description) }
         members["timeout_seconds"] = timeout.map { .integer($0.components.seconds) }
         members["unique_key"] = uniqueKey.map { .string($0) }
-        return try JSONText(encoding: JSONValue.object(members)).text.dropLast() + ",\"payload\":\(payload.text)}"
+        return try JSONText(encoding: JSONValue.object(members))
     }
 
-    /// A list of them, as the database's functions take it.
-    package static func list(_ jobs: [LinkedJob]) throws -> JSONText {
-        JSONText("[" + (try jobs.map { try $0.description() }.joined(separator: ",")) + "]")
+    /// A list of them as the database's functions take it: an expression of the type `jsonb`.
+    ///
+    /// The payloads are values of their own: they keep every digit, and a text that isn't one JSON value is refused and
+    /// says nothing about its job or others.
+    package static func list(_ jobs: [LinkedJob]) throws -> Fragment {
+        let descriptions = try jobs.map { try $0.description() }
+        return """
+            (SELECT coalesce(jsonb_agg(given.job || jsonb_build_object('payload', given.payload) ORDER BY given.place), '[]')
+             FROM unnest(\(descriptions), \(jobs.map(\.payload))) WITH ORDINALITY AS given (job, payload, place))
+            """
     }
 }
 

@@ -25,8 +25,7 @@ public struct DiagnosticProcessor: JobProcessor {
         }
         switch job.type {
         case "sleep":
-            let seconds = payload.seconds ?? 1
-            guard (0...86_400).contains(seconds) else { throw JobFailure.permanent("seconds must be 0 to 86400") }
+            let seconds = try Self.seconds(payload)
             try await Task.sleep(for: .seconds(seconds))
             return JSONText("{\"slept_seconds\":\(seconds)}")
         case "fail":
@@ -38,7 +37,7 @@ public struct DiagnosticProcessor: JobProcessor {
         default:
             let steps = payload.steps ?? 10
             guard (1...100_000).contains(steps) else { throw JobFailure.permanent("steps must be 1 to 100000") }
-            let pause = Duration.seconds(payload.seconds ?? 1) / steps
+            let pause = Duration.seconds(try Self.seconds(payload)) / steps
             for step in 1...steps {
                 try await Task.sleep(for: pause)
                 try await context.progress(
@@ -46,5 +45,12 @@ public struct DiagnosticProcessor: JobProcessor {
             }
             return JSONText("{\"steps\":\(steps)}")
         }
+    }
+
+    /// A `Duration` of a number without bounds would end the process.
+    private static func seconds(_ payload: Payload) throws -> Double {
+        let seconds = payload.seconds ?? 1
+        guard (0...86_400).contains(seconds) else { throw JobFailure.permanent("seconds must be 0 to 86400") }
+        return seconds
     }
 }

@@ -22,11 +22,11 @@ extension JobStore {
     static let payloadBytesMax = 1 << 20
 
     /// Adds a workflow with its jobs, all or none.
-    /// - Parameter jobs: A list as `LinkedJob.list` writes it.
+    /// - Parameter jobs: `LinkedJob.list`, or a document that says the same.
     /// - Returns: The workflow's id.
     /// - Throws: `WorkflowRefusal`, `PostgresError`.
     package func addWorkflow(
-        _ jobs: JSONText, named name: String?, in workspace: UUID, by requester: Requester?
+        _ jobs: Fragment, named name: String?, in workspace: UUID, by requester: Requester?
     ) async throws -> UUID {
         try await linking(workspace, requester) { connection in
             let rows = try connection.execute(
@@ -66,7 +66,7 @@ extension JobStore {
     /// Adds jobs on behalf of a running one.
     /// - Parameter batch: The same batch is added once.
     /// - Returns: Their ids; `nil` where the claim is lost.
-    func add(_ jobs: JSONText, from claim: Claim, batch: UUID) async throws(PostgresError) -> [UUID]? {
+    func add(_ jobs: Fragment, from claim: Claim, batch: UUID) async throws(PostgresError) -> [UUID]? {
         let rows = try await pool.query(
             """
             /* jobworker:jobs.add_from */

@@ -2,7 +2,6 @@ import ArgumentParser
 import Console
 import FoundationEssentials
 import Handlers
-import HTTPClient
 import JobWorker
 import Logging
 import Postgres
@@ -40,9 +39,8 @@ struct HandlersRun: AsyncParsableCommand {
         let configuration = try Configuration.load(sources)
         let payload = try payload.map { try TextArgument.read($0, limit: JobDraft.payloadBytesMax) } ?? "{}"
         guard JSONCheck.accepts(payload) else { throw Complaint(.usage, "the payload is not JSON that a job can have") }
-        let client = Client()
         let service = HandlerService(
-            client: client, tokens: nil, version: WorkerProgram.current.version,
+            tokens: nil, version: WorkerProgram.current.version,
             credentials: sources.environment["CREDENTIALS_DIRECTORY"])
         let folder = configuration[Catalog.handlers]
         let own = try WorkerProgram.current.processors()
@@ -60,7 +58,6 @@ struct HandlersRun: AsyncParsableCommand {
         let reporter = PrintingReporter()
         let trial = await HandlerTrial.run(processor, job, limit: limit, reporter: reporter)
         await service.close()
-        await client.shutdown()
         common.printer.show(HandlerTrialView(trial))
         if !trial.isCompleted { throw ExitCode(ExitStatus.failed.rawValue) }
     }

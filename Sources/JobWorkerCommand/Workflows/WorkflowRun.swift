@@ -2,6 +2,7 @@ import ArgumentParser
 import Console
 import FoundationEssentials
 import JobWorker
+import Postgres
 
 struct WorkflowRun: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,7 +29,7 @@ struct WorkflowRun: AsyncParsableCommand {
             text: TextArgument.read(file == "-" ? "-" : "@" + file, limit: WorkflowFile.bytesMax), workspace: workspace)
         let session = try common.session(reason: why.reason)
         let id = try await session.store.addWorkflow(
-            draft.jobs, named: draft.name, in: draft.workspaceID, by: session.requester)
+            "\(draft.jobs)", named: draft.name, in: draft.workspaceID, by: session.requester)
         common.printer.show(AddedJobView(id))
     }
 }

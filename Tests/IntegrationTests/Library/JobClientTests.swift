@@ -75,6 +75,37 @@ import Testing
         #expect(try await database.query(statement).map { $0 }.isEmpty)
     }
 
+    @Test func `A payload says nothing about its job's row, and what isn't one JSON value adds no job`() async throws {
+        let foreign = try await database.insertWorkspace()
+        let workspace = TestDatabase.workspace
+        for payload in [#"{},"workspace_id":"\#(foreign.text)""#, #"{}},{"workspace_id":"\#(foreign.text)""#, "{", ""] {
+            let insertion = try JobInsertion([
+                NewJob(workspaceID: workspace, type: "echo", payload: JSONText(payload))
+            ])
+            let parts = insertion.sql.split(separator: "$1")
+            let parameter = try #require(insertion.parameters.first)
+            let refusal = try await TestDatabase.refusal {
+                try await database.query("\(sql: String(parts[0]))\(parameter)\(sql: String(parts[1]))")
+            }
+            #expect(refusal == "22P02", "\(payload)")
+            let job = NewJob(workspaceID: workspace, type: "echo", payload: JSONText(payload))
+            let clientRefusal = try await TestDatabase.refusal { try await client.enqueue([job]) }
+            #expect(clientRefusal == "22P02", "\(payload)")
+        }
+        #expect(try await database.count("true") == 0)
+    }
+
+    @Test func `A client closes its own connections, and leaves a pool that was given to it open`() async throws {
+        let own = JobClient(database: database.workerSettings.connectionString)
+        _ = try await own.enqueue("echo", in: TestDatabase.workspace, payload: [1])
+        await own.close()
+        await #expect(throws: PostgresError.self) { try await own.job(UUID()) }
+
+        await client.close()
+        _ = try await client.enqueue("echo", in: TestDatabase.workspace, payload: [2])
+        #expect(try await database.count("job_type = 'echo'") == 2)
+    }
+
     @Test func `A drain runs what is due, and what that adds, and leaves retries to their delay`() async throws {
         let processor = ScriptedProcessor("parent", "child", "stubborn") { job, context in
             switch job.type {

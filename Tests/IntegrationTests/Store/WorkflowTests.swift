@@ -40,7 +40,7 @@ import Testing
     private func refusal(_ jobs: String) async throws -> String {
         do {
             _ = try await database.store().addWorkflow(
-                JSONText(jobs), named: nil, in: TestDatabase.workspace, by: Self.requester)
+                "\(JSONText(jobs))", named: nil, in: TestDatabase.workspace, by: Self.requester)
             return "none"
         } catch let refusal as WorkflowRefusal {
             return refusal.description
@@ -243,6 +243,26 @@ import Testing
             } == "22023")
         try await database.query("DELETE FROM public.job_dependencies")
         #expect(try await database.job(b).status == "pending")
+    }
+
+    @Test(arguments: [#"{},"max_attempts":1"#, #"{}},{"job_type":"other","payload":{}"#, "[", ""])
+    func `a payload says nothing about its job, and what isn't one JSON value adds none`(payload: String) async throws {
+        let job = LinkedJob(name: "a", type: "noop", payload: JSONText(payload))
+        let refusals = [
+            try await TestDatabase.refusal { try await add([job]) },
+            try await TestDatabase.refusal {
+                try await database.store().add([job], in: TestDatabase.workspace, by: Self.requester)
+            },
+        ]
+        #expect(refusals == ["22P02", "22P02"])
+        #expect(try await database.count("true") == 0)
+    }
+
+    @Test func `the payload of a job that waits keeps every digit`() async throws {
+        let payload = #"{"n": 12345678901234567890.50, "t": "\\ \" é"}"#
+        _ = try await add([LinkedJob(name: "a", type: "noop", payload: JSONText(payload))])
+        let stored = try await database.value("SELECT payload::text AS payload FROM public.jobs", as: String.self)
+        #expect(stored == payload)
     }
 
     // MARK: Members

@@ -64,6 +64,15 @@ struct HTTPClientFailureTests {
         }
     }
 
+    @Test func `without a limit for standing still the request's own is the only one`() async throws {
+        let client = Client(configuration: .init(stallTimeout: nil))
+        try await withScriptedServer(reply: { _ in .silence() }) { server in
+            await #expect(throws: HTTPError.timedOut(after: .milliseconds(1500))) {
+                try await client.send(Request(url: server.url(), timeout: .milliseconds(1500)))
+            }
+        }
+    }
+
     private func connect(to port: UInt16) -> Int32 {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
         var address = sockaddr_in()

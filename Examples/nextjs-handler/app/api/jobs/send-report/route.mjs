@@ -5,7 +5,7 @@ export const runtime = "nodejs";
 
 export async function POST(request) {
   const body = await request.text();
-  if (!isGenuine(request.headers, body, process.env.JOB_HANDLER_SECRET ?? "")) {
+  if (!isGenuine(request.headers, body, process.env.JOB_HANDLER_SECRET)) {
     return Response.json({ error: "not signed by the job worker" }, { status: 401 });
   }
   const job = JSON.parse(body);
