@@ -70,5 +70,8 @@ int cprocess_wait(int poll, uint64_t *numbers, int count_max, int timeout);
 
 void cprocess_name_thread(const char *name);
 
+/// Where SIGCHLD is ignored, as a parent may pass it on, the kernel keeps no child's end: makes it keep them.
+void cprocess_keep_ends(void);
+
 /// Makes orphans of what this process started its own children.
 void cprocess_adopt_orphans(void);

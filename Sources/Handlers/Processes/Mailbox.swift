@@ -1,3 +1,5 @@
+import CProcess
+import Glibc
 import Synchronization
 
 /// What a program said and how it ended, on the way from the thread to the task that waits for it.
@@ -81,6 +83,18 @@ struct ProgramEnd: Sendable {
         case exited(Int32)
         case signalled(Int32)
         case notStarted(LaunchFailure)
+        /// Somebody else in this process has waited for it.
+        case unknown
+
+        /// That of a child, which stays to be reaped; `nil` while it runs.
+        static func of(child pid: pid_t) -> Status? {
+            var (code, isSignal): (Int32, Int32) = (0, 0)
+            switch cprocess_look(pid, &code, &isSignal) {
+            case 0: return nil
+            case 1: return isSignal == 0 ? .exited(code) : .signalled(code)
+            default: return .unknown
+            }
+        }
     }
 
     var status: Status

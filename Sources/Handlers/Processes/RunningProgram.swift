@@ -242,14 +242,12 @@ final class RunningProgram {
 
     /// Its first process has ended: what it left behind goes too.
     func hasEnded() {
-        guard clearing == nil else { return }
-        var (code, isSignal): (Int32, Int32) = (0, 0)
-        guard cprocess_look(pid, &code, &isSignal) != 0 else { return }
-        end.status = isSignal == 0 ? .exited(code) : .signalled(code)
+        guard clearing == nil, let status = ProgramEnd.Status.of(child: pid) else { return }
+        end.status = status
         // As long as it isn't reaped, its number and so its group's belong to nobody else.
-        kill(-pid, SIGKILL)
+        if status != .unknown { kill(-pid, SIGKILL) }
         scope?.kill()
-        waitpid(pid, nil, 0)
+        if status != .unknown { waitpid(pid, nil, 0) }
         close(.process)
         clearing = Clearing(next: .now, until: .now + .seconds(5))
         clear()
