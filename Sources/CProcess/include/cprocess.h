@@ -55,6 +55,9 @@ int cprocess_look(pid_t pid, int *code, int *is_signal);
 /// A pipe whose ends no program inherits.
 int cprocess_pipe(int ends[2]);
 
+/// How many bytes wait in a pipe to be read.
+int cprocess_waiting(int descriptor);
+
 /// A descriptor with which one thread wakes another one out of `cprocess_wait`.
 int cprocess_event(void);
 void cprocess_event_raise(int event);

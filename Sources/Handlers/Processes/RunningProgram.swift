@@ -133,21 +133,33 @@ final class RunningProgram {
 
     // MARK: Its words
 
-    func read(_ role: ProcessLoop.Role, _ buffer: UnsafeMutableRawBufferPointer) {
-        guard let descriptor = descriptors[role] else { return }
+    /// Takes one buffer full, if anything is there: others talk as well.
+    /// - Returns: How many bytes were taken.
+    @discardableResult func read(_ role: ProcessLoop.Role, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let descriptor = descriptors[role] else { return 0 }
         while true {
             let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
             if count > 0 {
                 take(role, UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-                // One turn each: others talk as well.
-                if clearing == nil { return }
+                return count
             } else if count == 0 {
                 close(role)
-                return
+                return 0
             } else if errno != EINTR {
                 if errno != EAGAIN { close(role) }
-                return
+                return 0
             }
+        }
+    }
+
+    /// Takes what is in the pipe now, and no more: somebody who got away may fill it as fast as it is read.
+    private func drain(_ role: ProcessLoop.Role, _ buffer: UnsafeMutableRawBufferPointer) {
+        guard let descriptor = descriptors[role] else { return }
+        var left = Int(cprocess_waiting(descriptor))
+        while left > 0 {
+            let count = read(role, UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(left, buffer.count)]))
+            guard count > 0 else { return }
+            left -= count
         }
     }
 
@@ -193,7 +205,7 @@ final class RunningProgram {
     }
 
     private func post(_ item: Mailbox.Item) {
-        guard mailbox.post(item), !isPaused, clearing == nil else { return }
+        guard mailbox.post(item), !isPaused else { return }
         isPaused = true
         for role in [ProcessLoop.Role.output, .error, .channel] {
             if let descriptor = descriptors[role] { loop.unwatch(descriptor) }
@@ -286,7 +298,7 @@ final class RunningProgram {
     /// Reads what is left in the pipes and tells its end.
     func finish(_ buffer: UnsafeMutableRawBufferPointer) {
         for role in [ProcessLoop.Role.output, .error, .channel] {
-            read(role, buffer)
+            drain(role, buffer)
             if let line = splitters[role]?.finish() { take(role, line) }
         }
         for role in ProcessLoop.Role.allCases { close(role) }
