@@ -27,6 +27,8 @@ final class RunningProgram {
     private var endsInput: Bool
     private var isPaused = false
     private var errorLines = 0
+    /// Something was written to it since its start.
+    private var hadJob = false
     private var end = ProgramEnd(status: .exited(0))
     private var killAt: ContinuousClock.Instant?
     private var restUntil: ContinuousClock.Instant?
@@ -91,8 +93,16 @@ final class RunningProgram {
 
     // MARK: Its input
 
+    /// Gives it the next job.
     func add(_ bytes: [UInt8]) {
         restUntil = nil
+        // What it said of the one before, maybe another workspace's, is not for this one's failure.
+        if hadJob {
+            end.errorTail = []
+            splitters[.error] = LineSplitter(limit: RunningProgram.errorLineMax)
+            splitters[.channel] = LineSplitter(limit: RunningProgram.channelLineMax)
+        }
+        hadJob = true
         waitingInput += bytes
         feedInput()
     }
