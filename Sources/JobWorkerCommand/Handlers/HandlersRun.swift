@@ -51,7 +51,8 @@ struct HandlersRun: AsyncParsableCommand {
         guard let processor = (own + service.processors).first(where: { $0.jobTypes.contains(type) }) else {
             throw Complaint(.notFound, "no file in \(folder) has a handler for '\(type)'")
         }
-        ProcessThread.shared.adoptStrays()
+        // Children of the program's own job types must not be taken for strays.
+        if own.isEmpty { ProcessThread.shared.adoptStrays() }
         let now = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1e6))
         let job = Job(
             id: UUID(), workspaceID: workspace ?? UUID(), type: type, payload: JSONText(payload), attempt: attempt,
