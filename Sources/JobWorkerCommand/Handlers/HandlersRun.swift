@@ -14,7 +14,7 @@ struct HandlersRun: AsyncParsableCommand {
         discussion: """
             As the user that runs the command, and with an invented job. Progress and log rows go to standard error, the \
             result to standard output. Exit status: 0 when the job would be completed, 1 when it would fail or be tried \
-            again, 2 when no file names the type.
+            again, 2 when no file names the type, 130 when it was interrupted; its processes end first.
             """)
 
     @Argument(help: ArgumentHelp("The job type.", valueName: "type"))
@@ -59,10 +59,13 @@ struct HandlersRun: AsyncParsableCommand {
             createdAt: now, dueAt: now, startedAt: now)
         let limit = processor.terms.timeout ?? configuration[Catalog.jobTimeout]
         let reporter = PrintingReporter()
-        let trial = await HandlerTrial.run(processor, job, limit: limit, reporter: reporter)
+        let trial = await cancelledIfInterrupted {
+            await HandlerTrial.run(processor, job, limit: limit, reporter: reporter)
+        }
         await service.close()
         await client.shutdown()
         common.printer.show(HandlerTrialView(trial))
+        if case .interrupted = trial.outcome { throw ExitCode(ExitStatus.interrupted.rawValue) }
         if !trial.isCompleted { throw ExitCode(ExitStatus.failed.rawValue) }
     }
 }
