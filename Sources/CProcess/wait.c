@@ -1,12 +1,20 @@
 #define _GNU_SOURCE
 #include "cprocess.h"
 #include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 int cprocess_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+int cprocess_waiting(int descriptor) {
+    int count = 0;
+    return ioctl(descriptor, FIONREAD, &count) < 0 ? 0 : count;
+}
 
 int cprocess_event(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
@@ -34,5 +42,14 @@ int cprocess_wait(int poll, uint64_t *numbers, int count_max, int timeout) {
 }
 
 void cprocess_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+void cprocess_keep_ends(void) {
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action) < 0) return;
+    // A handler that the program has set stays.
+    if (!(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_IGN) action.sa_handler = SIG_DFL;
+    action.sa_flags &= ~SA_NOCLDWAIT;
+    sigaction(SIGCHLD, &action, NULL);
+}
 
 void cprocess_adopt_orphans(void) { prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }

@@ -90,7 +90,9 @@ public struct Daemon: Sendable {
             tokens: vault.attemptTokens, version: version,
             credentials: sources.environment["CREDENTIALS_DIRECTORY"])
         let types = try ServedHandlers(
-            own: registry(enrichment), handlers: handlers, logger: logger)
+            own: registry(enrichment), handlers: handlers,
+            // What the embedding program's job types start is theirs to end.
+            adoptsStrays: processors.isEmpty, logger: logger)
         await types.load(configuration[Catalog.handlers])
         // What enrichment may reach is not for webhooks: they share no connection.
         let webhookClient = Client()

@@ -94,9 +94,11 @@ package final class HandlerService: Sendable {
     /// Ends the programs that wait and belong to no handler in force.
     package func retire(_ processors: [any JobProcessor]) async {
         let kept = self.processors.compactMap { ($0 as? ExecProcessor)?.pool }.map(ObjectIdentifier.init)
-        for case let processor as ExecProcessor in processors {
-            guard let pool = processor.pool, !kept.contains(ObjectIdentifier(pool)) else { continue }
-            await pool.close()
+        await withDiscardingTaskGroup { closings in
+            for case let processor as ExecProcessor in processors {
+                guard let pool = processor.pool, !kept.contains(ObjectIdentifier(pool)) else { continue }
+                closings.addTask { await pool.close() }
+            }
         }
     }
 

@@ -7,6 +7,8 @@ package struct HandlerTrial: Sendable {
         case completed(JSONText?)
         case failed(JobFailure)
         case timedOut(after: Duration)
+        /// The caller's task was cancelled.
+        case interrupted
     }
 
     package let outcome: Outcome
@@ -14,7 +16,8 @@ package struct HandlerTrial: Sendable {
 
     package var isCompleted: Bool { if case .completed = outcome { true } else { false } }
 
-    /// Runs it with a time limit, as a worker does.
+    /// Runs it with a time limit, as a worker does. Where the caller's task is cancelled, the attempt is, too; it is waited
+    /// for in any case.
     package static func run(
         _ processor: any JobProcessor, _ job: Job, limit: Duration, reporter: any JobReporter
     ) async -> HandlerTrial {
@@ -28,9 +31,14 @@ package struct HandlerTrial: Sendable {
             work.cancel()
         }
         let outcome: Outcome
-        switch await work.result {
+        let result = await withTaskCancellationHandler {
+            await work.result
+        } onCancel: {
+            work.cancel()
+        }
+        switch result {
         case .success(let result): outcome = .completed(result)
-        case .failure(is CancellationError): outcome = .timedOut(after: limit)
+        case .failure(is CancellationError): outcome = Task.isCancelled ? .interrupted : .timedOut(after: limit)
         case .failure(let error): outcome = .failed(.following(error))
         }
         timer.cancel()

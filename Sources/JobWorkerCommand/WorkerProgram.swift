@@ -23,6 +23,8 @@ public struct WorkerProgram: Sendable {
     ///   - name: What people type to start it.
     ///   - version: Its own; `nil` for that of `jobworker`.
     ///   - processors: Called once, by the commands that run jobs: `run` and `handlers run`.
+    ///     They may start processes, which are theirs to end: with any processor here, what a handler's program leaves
+    ///     behind without its environment is killed only under systemd with `Delegate=yes`.
     public init(
         name: String = "jobworker", version: String? = nil,
         processors: @escaping @Sendable () throws -> [any JobProcessor] = { [] }

@@ -23,6 +23,8 @@ import Testing
         ("killed", "kill -KILL $$"),
         // Nothing of its origin is left on it.
         ("daemon", "env -i setsid -f setsid -f sleep \(mark) </dev/null >/dev/null 2>&1 3>&-; echo '{}'"),
+        // As that, and it goes on writing to what the worker reads.
+        ("chatty", "env -i setsid -f setsid -f yes >&2; sleep 0.2; echo '{}'"),
     ]
 
     @Test func `each ends as the contract says, and leaves no process behind`() async throws {
@@ -51,6 +53,7 @@ import Testing
         try await ends("binary", "status = 'completed' AND result ->> 'output' = repeat(U&'\\FFFD', 2)")
         try await ends("killed", "status = 'pending' AND attempts = 1 AND error_message LIKE '%signal 9 (SIGKILL%'")
         try await ends("daemon", "status = 'completed' AND result = '{}'")
+        try await ends("chatty", "status = 'completed' AND result = '{}'")
         try await ends("noisy", "status = 'completed' AND result = '7'")
         try await ends("deaf", "status = 'pending' AND error_message LIKE 'Timed out: attempt 1 ran longer than 1 s%'")
         // The last of them has wiped its traces: it goes once nothing runs that is older.

@@ -55,6 +55,9 @@ int cprocess_look(pid_t pid, int *code, int *is_signal);
 /// A pipe whose ends no program inherits.
 int cprocess_pipe(int ends[2]);
 
+/// How many bytes wait in a pipe to be read.
+int cprocess_waiting(int descriptor);
+
 /// A descriptor with which one thread wakes another one out of `cprocess_wait`.
 int cprocess_event(void);
 void cprocess_event_raise(int event);
@@ -69,6 +72,9 @@ void cprocess_unwatch(int poll, int descriptor);
 int cprocess_wait(int poll, uint64_t *numbers, int count_max, int timeout);
 
 void cprocess_name_thread(const char *name);
+
+/// Where SIGCHLD is ignored, as a parent may pass it on, the kernel keeps no child's end: makes it keep them.
+void cprocess_keep_ends(void);
 
 /// Makes orphans of what this process started its own children.
 void cprocess_adopt_orphans(void);

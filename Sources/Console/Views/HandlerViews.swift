@@ -138,6 +138,7 @@ package struct HandlerTrialView: View {
                 ("outcome", .string("retry")),
                 ("error", .string("Timed out: it ran longer than \(limit.components.seconds) s")),
             ]
+        case .interrupted: members = [("outcome", .string("interrupted"))]
         }
         return .object(members + [("milliseconds", .integer(milliseconds))])
     }
@@ -146,6 +147,7 @@ package struct HandlerTrialView: View {
         switch trial.outcome {
         case .completed(let result): return result.map { $0.text + "\n" } ?? ""
         case .timedOut(let limit): return "Would be tried again: it ran longer than \(limit.components.seconds) s\n"
+        case .interrupted: return "It was interrupted.\n"
         case .failed(let failure):
             let what: String
             switch failure.kind {

@@ -7,13 +7,16 @@ import Synchronization
 final class ServedHandlers: Sendable {
     private let own: ProcessorRegistry
     private let handlers: HandlerService
+    private let adoptsStrays: Bool
     private let logger: Logger
     /// Processors that may no longer be in force.
     private let former = Mutex<[any JobProcessor]>([])
 
-    init(own: ProcessorRegistry, handlers: HandlerService, logger: Logger) {
+    /// - Parameter adoptsStrays: Whether nobody but handlers starts processes here: then each orphan is one of theirs.
+    init(own: ProcessorRegistry, handlers: HandlerService, adoptsStrays: Bool, logger: Logger) {
         self.own = own
         self.handlers = handlers
+        self.adoptsStrays = adoptsStrays
         self.logger = logger
     }
 
@@ -33,7 +36,7 @@ final class ServedHandlers: Sendable {
         let before = handlers.processors
         let change = await handlers.load(folder, taken: Set(own.jobTypes))
         former.withLock { $0 = before }
-        if handlers.definitions.contains(where: { if case .exec = $0.kind { true } else { false } }) {
+        if adoptsStrays, handlers.definitions.contains(where: { if case .exec = $0.kind { true } else { false } }) {
             ProcessThread.shared.adoptStrays()
         }
         for problem in change.problems {

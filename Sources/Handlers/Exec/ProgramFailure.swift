@@ -20,6 +20,10 @@ struct ProgramFailure {
             failure = .retryable("The program \(how)\(last)", causes: causes)
         case .signalled(let signal):
             failure = .retryable("The program was ended by signal \(Self.name(signal))\(last)", causes: causes)
+        case .unknown:
+            failure = .retryable(
+                "How the program ended is not known: another part of the worker's process has waited for it\(last)",
+                causes: causes)
         case .notStarted(let problem) where problem.isShortage:
             // Not the job's fault: its attempt is given back.
             failure = .snooze(for: .seconds(5), "The program was not started: \(problem.sentence)")

@@ -49,13 +49,21 @@ final class ProgramPool: Sendable {
             defer { state.idle = [] }
             return state.idle
         }
-        for program in idle { program.endInput() }
-        for program in idle { await ProgramPool.end(program) }
+        // All at once: each may take the whole grace.
+        for program in idle {
+            program.endInput()
+            program.terminate()
+        }
+        for program in idle { await ProgramPool.waitForEnd(of: program) }
     }
 
     /// Ends a program that nobody else reads from.
     static func end(_ program: Program) async {
         program.terminate()
+        await waitForEnd(of: program)
+    }
+
+    private static func waitForEnd(of program: Program) async {
         while true {
             if case .end = await program.next().last { return }
         }

@@ -1,3 +1,5 @@
+import CProcess
+import Glibc
 import Synchronization
 
 /// What a program said and how it ended, on the way from the thread to the task that waits for it.
@@ -19,8 +21,11 @@ final class Mailbox: Sendable {
         var items: [Item] = []
         var bytes = 0
         var waiter: CheckedContinuation<[Item], Never>?
-        /// The thread has stopped reading.
+        /// The thread has stopped reading, or is about to. Only `wasFull` takes it back: else the thread, still at what
+        /// it read before, would forget that it waits.
         var isFull = false
+        /// The program's end, once it was posted: told again to whoever asks after that.
+        var end: ProgramEnd?
     }
 
     private let state = Mutex(State())
@@ -29,7 +34,10 @@ final class Mailbox: Sendable {
     func post(_ item: Item) -> Bool {
         let (waiter, items, isFull) = state.withLock { state -> (CheckedContinuation<[Item], Never>?, [Item], Bool) in
             state.items.append(item)
-            if case .line(_, let line) = item { state.bytes += line.bytes.count + 64 }
+            switch item {
+            case .line(_, let line): state.bytes += line.bytes.count + 64
+            case .end(let end): state.end = end
+            }
             guard let waiter = state.waiter else { return (nil, [], Self.isFull(&state)) }
             state.waiter = nil
             return (waiter, Self.take(&state), false)
@@ -39,10 +47,11 @@ final class Mailbox: Sendable {
     }
 
     /// What came since the last call; waits for something. For one reader; ends with the program, not with the task.
+    /// Once the end was taken it comes again with each call.
     func next() async -> [Item] {
         await withCheckedContinuation { continuation in
             let items = state.withLock { state -> [Item]? in
-                guard state.items.isEmpty else { return Self.take(&state) }
+                guard state.items.isEmpty, state.end == nil else { return Self.take(&state) }
                 state.waiter = continuation
                 return nil
             }
@@ -50,11 +59,11 @@ final class Mailbox: Sendable {
         }
     }
 
-    /// What came since the last call, without waiting.
+    /// What came since the last call, without waiting; the end comes again, as with `next`.
     func waiting() -> [Item] { state.withLock { Self.take(&$0) } }
 
     private static func isFull(_ state: inout State) -> Bool {
-        state.isFull = state.bytes > Mailbox.bytesMax
+        state.isFull = state.isFull || state.bytes > Mailbox.bytesMax
         return state.isFull
     }
 
@@ -71,7 +80,7 @@ final class Mailbox: Sendable {
             state.items = []
             state.bytes = 0
         }
-        return state.items
+        return state.items.isEmpty ? state.end.map { [.end($0)] } ?? [] : state.items
     }
 }
 
@@ -81,6 +90,18 @@ struct ProgramEnd: Sendable {
         case exited(Int32)
         case signalled(Int32)
         case notStarted(LaunchFailure)
+        /// Somebody else in this process has waited for it.
+        case unknown
+
+        /// That of a child, which stays to be reaped; `nil` while it runs.
+        static func of(child pid: pid_t) -> Status? {
+            var (code, isSignal): (Int32, Int32) = (0, 0)
+            switch cprocess_look(pid, &code, &isSignal) {
+            case 0: return nil
+            case 1: return isSignal == 0 ? .exited(code) : .signalled(code)
+            default: return .unknown
+            }
+        }
     }
 
     var status: Status

@@ -31,6 +31,7 @@ package final class ProcessThread: Sendable {
         wakeup = cprocess_event()
         precondition(wakeup >= 0, "eventfd: \(String(cString: strerror(errno)))")
         cprocess_adopt_orphans()
+        cprocess_keep_ends()
         var thread = pthread_t()
         let result = pthread_create(
             &thread, nil,

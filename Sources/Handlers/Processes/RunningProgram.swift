@@ -27,6 +27,8 @@ final class RunningProgram {
     private var endsInput: Bool
     private var isPaused = false
     private var errorLines = 0
+    /// Something was written to it since its start.
+    private var hadJob = false
     private var end = ProgramEnd(status: .exited(0))
     private var killAt: ContinuousClock.Instant?
     private var restUntil: ContinuousClock.Instant?
@@ -91,8 +93,16 @@ final class RunningProgram {
 
     // MARK: Its input
 
+    /// Gives it the next job.
     func add(_ bytes: [UInt8]) {
         restUntil = nil
+        // What it said of the one before, maybe another workspace's, is not for this one's failure.
+        if hadJob {
+            end.errorTail = []
+            splitters[.error] = LineSplitter(limit: RunningProgram.errorLineMax)
+            splitters[.channel] = LineSplitter(limit: RunningProgram.channelLineMax)
+        }
+        hadJob = true
         waitingInput += bytes
         feedInput()
     }
@@ -133,21 +143,33 @@ final class RunningProgram {
 
     // MARK: Its words
 
-    func read(_ role: ProcessLoop.Role, _ buffer: UnsafeMutableRawBufferPointer) {
-        guard let descriptor = descriptors[role] else { return }
+    /// Takes one buffer full, if anything is there: others talk as well.
+    /// - Returns: How many bytes were taken.
+    @discardableResult func read(_ role: ProcessLoop.Role, _ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let descriptor = descriptors[role] else { return 0 }
         while true {
             let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
             if count > 0 {
                 take(role, UnsafeRawBufferPointer(rebasing: buffer[..<count]))
-                // One turn each: others talk as well.
-                if clearing == nil { return }
+                return count
             } else if count == 0 {
                 close(role)
-                return
+                return 0
             } else if errno != EINTR {
                 if errno != EAGAIN { close(role) }
-                return
+                return 0
             }
+        }
+    }
+
+    /// Takes what is in the pipe now, and no more: somebody who got away may fill it as fast as it is read.
+    private func drain(_ role: ProcessLoop.Role, _ buffer: UnsafeMutableRawBufferPointer) {
+        guard let descriptor = descriptors[role] else { return }
+        var left = Int(cprocess_waiting(descriptor))
+        while left > 0 {
+            let count = read(role, UnsafeMutableRawBufferPointer(rebasing: buffer[..<min(left, buffer.count)]))
+            guard count > 0 else { return }
+            left -= count
         }
     }
 
@@ -193,7 +215,7 @@ final class RunningProgram {
     }
 
     private func post(_ item: Mailbox.Item) {
-        guard mailbox.post(item), !isPaused, clearing == nil else { return }
+        guard mailbox.post(item), !isPaused else { return }
         isPaused = true
         for role in [ProcessLoop.Role.output, .error, .channel] {
             if let descriptor = descriptors[role] { loop.unwatch(descriptor) }
@@ -242,14 +264,12 @@ final class RunningProgram {
 
     /// Its first process has ended: what it left behind goes too.
     func hasEnded() {
-        guard clearing == nil else { return }
-        var (code, isSignal): (Int32, Int32) = (0, 0)
-        guard cprocess_look(pid, &code, &isSignal) != 0 else { return }
-        end.status = isSignal == 0 ? .exited(code) : .signalled(code)
+        guard clearing == nil, let status = ProgramEnd.Status.of(child: pid) else { return }
+        end.status = status
         // As long as it isn't reaped, its number and so its group's belong to nobody else.
-        kill(-pid, SIGKILL)
+        if status != .unknown { kill(-pid, SIGKILL) }
         scope?.kill()
-        waitpid(pid, nil, 0)
+        if status != .unknown { waitpid(pid, nil, 0) }
         close(.process)
         clearing = Clearing(next: .now, until: .now + .seconds(5))
         clear()
@@ -288,7 +308,7 @@ final class RunningProgram {
     /// Reads what is left in the pipes and tells its end.
     func finish(_ buffer: UnsafeMutableRawBufferPointer) {
         for role in [ProcessLoop.Role.output, .error, .channel] {
-            read(role, buffer)
+            drain(role, buffer)
             if let line = splitters[role]?.finish() { take(role, line) }
         }
         for role in ProcessLoop.Role.allCases { close(role) }

@@ -13,7 +13,7 @@ struct HandlersRun: AsyncParsableCommand {
         discussion: """
             As the user that runs the command, and with an invented job. Progress and log rows go to standard error, the \
             result to standard output. Exit status: 0 when the job would be completed, 1 when it would fail or be tried \
-            again, 2 when no file names the type.
+            again, 2 when no file names the type, 130 when it was interrupted; its processes end first.
             """)
 
     @Argument(help: ArgumentHelp("The job type.", valueName: "type"))
@@ -49,16 +49,20 @@ struct HandlersRun: AsyncParsableCommand {
         guard let processor = (own + service.processors).first(where: { $0.jobTypes.contains(type) }) else {
             throw Complaint(.notFound, "no file in \(folder) has a handler for '\(type)'")
         }
-        ProcessThread.shared.adoptStrays()
+        // Children of the program's own job types must not be taken for strays.
+        if own.isEmpty { ProcessThread.shared.adoptStrays() }
         let now = Timestamp(microseconds: Int64(Date().timeIntervalSince1970 * 1e6))
         let job = Job(
             id: UUID(), workspaceID: workspace ?? UUID(), type: type, payload: JSONText(payload), attempt: attempt,
             createdAt: now, dueAt: now, startedAt: now)
         let limit = processor.terms.timeout ?? configuration[Catalog.jobTimeout]
         let reporter = PrintingReporter()
-        let trial = await HandlerTrial.run(processor, job, limit: limit, reporter: reporter)
+        let trial = await cancelledIfInterrupted {
+            await HandlerTrial.run(processor, job, limit: limit, reporter: reporter)
+        }
         await service.close()
         common.printer.show(HandlerTrialView(trial))
+        if case .interrupted = trial.outcome { throw ExitCode(ExitStatus.interrupted.rawValue) }
         if !trial.isCompleted { throw ExitCode(ExitStatus.failed.rawValue) }
     }
 }

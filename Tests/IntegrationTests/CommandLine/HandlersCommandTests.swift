@@ -1,4 +1,6 @@
+import Development
 import FoundationEssentials
+import Glibc
 import JobWorker
 import Support
 import Testing
@@ -37,6 +39,43 @@ import Testing
         #expect(handlers?.first?["max_concurrent"]?.integer == 3 && handlers?.first?["allow"]?.string == "operators")
         let one = try await run(["check", "\(folder.path)/a.yaml"], folder)
         #expect(one.status == 0 && one.output.contains("nothing is wrong"))
+    }
+
+    private func tied(_ arguments: [String], _ folder: Folder, ignoringEnds: Bool = false) -> TiedProcess {
+        TiedProcess(
+            ["env", "-i"] + (ignoringEnds ? ["--ignore-signal=CHLD"] : [])
+                + ["PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "WORKER_HANDLERS=\(folder.path)"]
+                + [BuiltProgram.path("jobworker"), "handlers"] + arguments)
+    }
+
+    @Test func `an interruption ends the program with all that it started, and is told by the exit status`()
+        async throws
+    {
+        let folder = try folder([:])
+        let file = "\(folder.path)/pid"
+        _ = try folder.write(
+            "job_type: slow\nexec: [sh, -c, \"sleep 1000 & echo $! > \(file).new; mv \(file).new \(file); wait\"]\n",
+            to: "a.yaml")
+        let process = tied(["run", "slow"], folder)
+        let limit = ContinuousClock.now + .seconds(60)
+        while !FileManager.default.fileExists(atPath: file), ContinuousClock.now < limit {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        let text = try String(contentsOfFile: file, encoding: .utf8)
+        let pid = try #require(pid_t(text.filter(\.isNumber)))
+        process.send(.interrupt)
+        #expect(await process.ended() == 130)
+        #expect(kill(pid, 0) == -1)
+        kill(pid, SIGKILL)
+    }
+
+    @Test func `a failure is seen as such where SIGCHLD was ignored by whoever started the worker`() async throws {
+        let folder = try folder(["a.yaml": "job_type: broken\nexec: [sh, -c, \"exit 3\"]\n"])
+        let process = tied(["run", "broken"], folder, ignoringEnds: true)
+        var lines: [String] = []
+        for await line in process.lines { lines.append(line) }
+        #expect(lines == ["Would be tried again: The program ended with status 3"])
+        #expect(await process.ended() == 1)
     }
 
     @Test func `a handler is tried without a database`() async throws {

@@ -1,6 +1,8 @@
 import FoundationEssentials
 import Glibc
+import HTTPClient
 import JobWorker
+import Logging
 import Testing
 
 @testable import Handlers
@@ -13,7 +15,8 @@ import Testing
         while read -r line; do
           n=$((n + 1))
           case "$line" in
-            *die*) exit 3 ;;
+            *die*) echo own >&2; exit 3 ;;
+            *warn*) echo 'of another job' >&2; printf 'unfinished' >&2; echo '{"result":null}' ;;
             *hang*) sleep 1000 ;;
             *fail*) echo '{"error":"no such thing","permanent":true}' ;;
             *later*) echo '{"error":"busy","retry_in":7}' ;;
@@ -65,6 +68,69 @@ import Testing
             #expect(run.record.messages == ["said"])
         }
         await processor.pool?.close()
+    }
+
+    @Test func `a failure shows what the program said of its own job alone`() async throws {
+        let processor = try HandlerRun.shell(Self.counter, "pool: 1")
+        #expect(try await ask(processor, "warn") == nil)
+        #expect(await failure(processor, "die")?.causes == ["Standard error:", "own"])
+        // What it says before its first job is of that one: it may be why it ends.
+        let broken = try HandlerRun.shell("echo 'no settings' >&2; read -r line; exit 1", "pool: 1")
+        #expect(await failure(broken, "x")?.causes == ["Standard error:", "no settings"])
+        await processor.pool?.close()
+    }
+
+    /// Keeps whoever reads from a program away until that one has ended. The program tells its number, and then waits
+    /// for a file.
+    private struct SlowReporter: JobReporter {
+        let file: String
+
+        func report(_ progress: JobProgress) async throws {}
+
+        func log(_ entry: JobLogEntry) async throws {
+            guard let pid = pid_t(entry.message) else { return }
+            try Data().write(to: URL(filePath: file))
+            while kill(pid, 0) == 0 { try await Task.sleep(for: .milliseconds(5)) }
+            // One thread tells all ends: the other one's is told by now.
+            _ = try await HandlerRun().run("true")
+        }
+    }
+
+    @Test func `a program that answers and ends while nobody listens is given no other job`() async throws {
+        let file = "/tmp/jobworker-pool-\(UUID().uuidString)"
+        defer { try? FileManager.default.removeItem(atPath: file) }
+        let processor = try HandlerRun.shell(
+            """
+            read -r line
+            echo "{\\"log\\":{\\"message\\":\\"$$\\"}}" >&3
+            while [ ! -e \(file) ]; do sleep 0.01; done
+            echo "{\\"result\\":$$}"
+            """, "pool: 1")
+        let run = HandlerRun()
+        let context = JobContext(
+            deadline: .now + .seconds(60), logger: Logger(label: "test"), reporter: SlowReporter(file: file))
+        let first = try await processor.process(run.job, context: context)?.text
+        let second = try await processor.process(run.job, context: context)?.text
+        #expect(first != nil && second != nil && first != second)
+        await processor.pool?.close()
+    }
+
+    @Test func `programs that don't want to end are waited for at the same time, over all pools`() async throws {
+        let client = Client()
+        let processors = try (0..<2).map { _ in
+            try HandlerRun.shell("trap '' TERM; echo ready; while :; do sleep 1; done", "pool: 2")
+        }
+        for processor in processors {
+            let programs = try (0..<2).map { _ in ProcessThread.shared.start(try processor.launch()) }
+            for program in programs {
+                _ = await program.next()
+                await processor.pool?.give(back: program)
+            }
+        }
+        let began = ContinuousClock.now
+        await HandlerService(client: client, tokens: nil, version: "1", credentials: nil).retire(processors)
+        #expect(ContinuousClock.now - began < .seconds(18))
+        await client.shutdown()
     }
 
     @Test func `a job that is stopped takes its program along`() async throws {
