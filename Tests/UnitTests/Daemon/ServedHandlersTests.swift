@@ -1,5 +1,4 @@
 import FoundationEssentials
-import HTTPClient
 import JobWorker
 import Logging
 import Testing
@@ -15,14 +14,12 @@ import Testing
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         try "job_type: made\nexec: [\"true\"]\n".write(toFile: "\(folder)/a.yaml", atomically: true, encoding: .utf8)
-        let client = Client()
         let types = ServedHandlers(
             own: ProcessorRegistry(),
-            handlers: HandlerService(client: client, tokens: nil, version: "1", credentials: nil), adoptsStrays: false,
+            handlers: HandlerService(tokens: nil, version: "1", credentials: nil), adoptsStrays: false,
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
         await types.load(folder)
         #expect(types.registry.jobTypes == ["made"])
         #expect(!ProcessThread.shared.isAdoptingStrays)
-        await client.shutdown()
     }
 }
