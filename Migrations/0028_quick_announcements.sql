@@ -7,79 +7,56 @@
 --          sixth, and nothing while no worker waits.
 --          Asking whether somebody watches, which is seldom so, was 0.07 ms of each statement that changes jobs.
 
--- Not null as long as a worker may be waiting: read in WHEN, where it costs no function while all are busy. Beside
--- transactions, so it is set before a worker's row is there, and unset only where there can't be one.
---
--- Before any lock on jobs: the timer's look of a worker takes the two in this order.
+-- A sequence as a flag: not null as long as somebody may be listening. Read in WHEN, where it costs no function. Beside
+-- transactions, so it is set before a listener's row is there, and unset only where there can't be one: the rows of a
+-- listener end with its DELETE, or with their time, after which it comes back by an INSERT.
 CREATE SEQUENCE jobworker.workers_waiting AS int MAXVALUE 2 NO CYCLE;
-REVOKE ALL ON SEQUENCE jobworker.workers_waiting FROM PUBLIC;
--- Whoever adds a job reads it.
-GRANT SELECT ON SEQUENCE jobworker.workers_waiting TO PUBLIC;
-
-CREATE FUNCTION jobworker.on_waiting() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    PERFORM setval('jobworker.workers_waiting', 1)
-    WHERE pg_sequence_last_value('jobworker.workers_waiting') IS NULL;
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER waiting_workers_come BEFORE INSERT ON jobworker.waiting_workers
-    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_waiting();
-
--- Waits for nobody: while another worker begins or ceases to wait, this is left to who asks next. Workers that don't wait
--- ask again now and then.
-CREATE FUNCTION jobworker.on_waited() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    -- Whose time has run out is woken no more, and comes back by an INSERT.
-    IF NOT EXISTS (SELECT FROM jobworker.waiting_workers WHERE until > clock_timestamp()) THEN
-        LOCK TABLE jobworker.waiting_workers IN SHARE MODE NOWAIT;
-        PERFORM setval('jobworker.workers_waiting', 1, false)
-        WHERE pg_sequence_last_value('jobworker.workers_waiting') IS NOT NULL
-          AND NOT EXISTS (SELECT FROM jobworker.waiting_workers WHERE until > clock_timestamp());
-    END IF;
-    RETURN NULL;
-EXCEPTION WHEN lock_not_available THEN
-    RETURN NULL;
-END
-$$;
-CREATE TRIGGER waiting_workers_go AFTER DELETE ON jobworker.waiting_workers
-    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_waited();
-SELECT setval('jobworker.workers_waiting', 1) WHERE EXISTS (SELECT FROM jobworker.waiting_workers);
-
--- Not null as long as somebody may be watching, likewise.
 CREATE SEQUENCE jobworker.changes_watched AS int MAXVALUE 2 NO CYCLE;
-REVOKE ALL ON SEQUENCE jobworker.changes_watched FROM PUBLIC;
--- Whoever changes a job reads it.
-GRANT SELECT ON SEQUENCE jobworker.changes_watched TO PUBLIC;
+REVOKE ALL ON SEQUENCE jobworker.workers_waiting, jobworker.changes_watched FROM PUBLIC;
+-- Whoever adds or changes a job reads them.
+GRANT SELECT ON SEQUENCE jobworker.workers_waiting, jobworker.changes_watched TO PUBLIC;
 
-CREATE FUNCTION jobworker.on_watching() RETURNS trigger
+-- Argument: the sequence.
+CREATE FUNCTION jobworker.raise_flag() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM setval('jobworker.changes_watched', 1)
-    WHERE pg_sequence_last_value('jobworker.changes_watched') IS NULL;
+    PERFORM setval(TG_ARGV[0]::regclass, 1) WHERE pg_sequence_last_value(TG_ARGV[0]::regclass) IS NULL;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER watchers_come BEFORE INSERT ON jobworker.watchers
-    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_watching();
 
--- Waits for nobody: while somebody else comes or goes, the next to go asks again.
-CREATE FUNCTION jobworker.on_watched() RETURNS trigger
+-- Argument: the sequence. Waits for nobody: while another listener comes or goes, this is left to who asks next. Workers
+-- that don't wait ask again now and then.
+CREATE FUNCTION jobworker.lower_flag() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    look constant text := format('SELECT EXISTS (SELECT FROM %s WHERE until > clock_timestamp())', TG_RELID::regclass);
+    is_listening boolean;
 BEGIN
-    IF NOT EXISTS (SELECT FROM jobworker.watchers) THEN
-        LOCK TABLE jobworker.watchers IN SHARE MODE NOWAIT;
-        PERFORM setval('jobworker.changes_watched', 1, false) WHERE NOT EXISTS (SELECT FROM jobworker.watchers);
+    EXECUTE look INTO is_listening;
+    IF NOT is_listening AND pg_sequence_last_value(TG_ARGV[0]::regclass) IS NOT NULL THEN
+        EXECUTE format('LOCK TABLE %s IN SHARE MODE NOWAIT', TG_RELID::regclass);
+        EXECUTE look INTO is_listening;
+        IF NOT is_listening THEN
+            PERFORM setval(TG_ARGV[0]::regclass, 1, false);
+        END IF;
     END IF;
     RETURN NULL;
 EXCEPTION WHEN lock_not_available THEN
     RETURN NULL;
 END
 $$;
+
+-- Before any lock on jobs: the timer's look of a worker takes the two in this order.
+CREATE TRIGGER waiting_workers_come BEFORE INSERT ON jobworker.waiting_workers
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.raise_flag('jobworker.workers_waiting');
+CREATE TRIGGER waiting_workers_go AFTER DELETE ON jobworker.waiting_workers
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.lower_flag('jobworker.workers_waiting');
+CREATE TRIGGER watchers_come BEFORE INSERT ON jobworker.watchers
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.raise_flag('jobworker.changes_watched');
 CREATE TRIGGER watchers_go AFTER DELETE ON jobworker.watchers
-    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.on_watched();
+    FOR EACH STATEMENT EXECUTE FUNCTION jobworker.lower_flag('jobworker.changes_watched');
+SELECT setval('jobworker.workers_waiting', 1) WHERE EXISTS (SELECT FROM jobworker.waiting_workers);
 SELECT setval('jobworker.changes_watched', 1) WHERE EXISTS (SELECT FROM jobworker.watchers);
 
 DROP TRIGGER jobs_announce_changed ON public.jobs;
@@ -154,6 +131,4 @@ CREATE TRIGGER jobs_announce_inserted AFTER INSERT ON public.jobs
     FOR EACH STATEMENT WHEN (pg_sequence_last_value('jobworker.workers_waiting') IS NOT NULL)
     EXECUTE FUNCTION jobworker.announce_inserted();
 
-REVOKE ALL ON FUNCTION
-    jobworker.on_watching(), jobworker.on_watched(), jobworker.announce_added(), jobworker.on_waiting(), jobworker.on_waited()
-    FROM PUBLIC;
+REVOKE ALL ON FUNCTION jobworker.raise_flag(), jobworker.lower_flag(), jobworker.announce_added() FROM PUBLIC;

@@ -27,8 +27,8 @@ final class SessionStore: Sendable {
 
     private let database: ConnectionPool
     private let known = Mutex<[String: (session: Session, until: ContinuousClock.Instant)]>([:])
-    /// Until when a session is believed to go on, for what only wants to know that.
-    private let alive = Mutex<[String: ContinuousClock.Instant]>([:])
+    /// By digest. Each of many open pages asks.
+    private let alive = Shared<String, Bool>(lifetime: .seconds(10))
 
     init(database: ConnectionPool) { self.database = database }
 
@@ -91,31 +91,25 @@ final class SessionStore: Sendable {
         return session
     }
 
-    /// Whether the session goes on; asking is no request that keeps it. Believed for a while, as each of many open pages
-    /// asks.
-    func isAlive(_ cookie: String, believedFor memory: Duration = .seconds(10), idleTime: Duration = idleTime)
-        async throws -> Bool
-    {
-        let digest = Self.digest(cookie)
-        if let until = alive.withLock({ $0[digest] }), until > .now { return true }
-        let rows = try await database.query(
-            """
-            /* jobworker:sessions.is_alive */
-            SELECT FROM jobworker.sessions
-            WHERE digest = \(digest) AND expires_at > clock_timestamp() AND seen_at > clock_timestamp() - \(idleTime)
-            """)
-        guard !rows.isEmpty else { return false }
-        alive.withLock { alive in
-            alive = alive.filter { $0.value > .now }
-            alive[digest] = .now + memory
+    /// Whether the session goes on; asking is no request that keeps it.
+    func isAlive(_ cookie: String) async throws -> Bool {
+        let (database, digest) = (database, Self.digest(cookie))
+        return try await alive.value(of: digest) {
+            try await !database.query(
+                """
+                /* jobworker:sessions.is_alive */
+                SELECT FROM jobworker.sessions
+                WHERE digest = \(digest) AND expires_at > clock_timestamp()
+                  AND seen_at > clock_timestamp() - \(Self.idleTime)
+                """
+            ).isEmpty
         }
-        return true
     }
 
     func end(_ cookie: String) async throws {
         let digest = Self.digest(cookie)
         known.withLock { $0[digest] = nil }
-        alive.withLock { $0[digest] = nil }
+        await alive.forget()
         _ = try await database.query(
             "/* jobworker:sessions.end */ DELETE FROM jobworker.sessions WHERE digest = \(digest)")
     }

@@ -56,6 +56,13 @@ import Testing
             try await database.count(
                 "actor LIKE 'file:%/a.yaml' AND via = 'worker' AND action = 'schedule.change'", of: "public.job_audit")
                 == 1)
+
+        // A file in its place: what a folder without rights is to whoever isn't root.
+        try FileManager.default.removeItem(atPath: folder)
+        try write("", to: folder)
+        try await daemon.signal(SIGHUP)
+        try await daemon.logs("\(folder): the folder can't be read: Not a directory")
+        #expect(try await count("true") == 2)
         await daemon.stop()
     }
 

@@ -1,8 +1,7 @@
-import Glibc
 import HTTPTypes
 import HummingbirdCore
 package import JobWorker
-package import Postgres
+import Postgres
 
 /// Whether the process lives, takes jobs, and is well. Asked by anyone, so it tells no secrets; asks no database, so
 /// it answers whatever the database does.
@@ -51,13 +50,4 @@ package struct HealthRoutes<Worker: WorkerControl>: Sendable {
 
 extension HealthReport {
     var httpStatus: HTTPResponse.Status { status == .unhealthy ? .serviceUnavailable : .ok }
-}
-
-extension Timestamp {
-    /// By this machine's clock: to be shown, never stored or compared with the database's.
-    package static var now: Timestamp {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        return Timestamp(microseconds: Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1000)
-    }
 }

@@ -26,7 +26,13 @@ struct ScheduleFolder: Sendable {
 
     /// - Throws: `PostgresError` where the database is away; all else is written to the log.
     func apply() async throws {
-        let files = self.files
+        let files: [String]
+        do throws(FolderFiles.Problem) {
+            files = try FolderFiles(in: path).paths
+        } catch {
+            logger.log(.scheduleFileRefused, metadata: ["PROBLEM": "\(path): \(error.text)"])
+            return
+        }
         guard !files.isEmpty else { return }
         var changed: [String] = []
         var owners: [Key: String] = [:]
@@ -49,13 +55,6 @@ struct ScheduleFolder: Sendable {
                 "FOLDER": "\(path)", "FILES": "\(files.count)",
                 "CHANGED": "\(changed.isEmpty ? "none" : changed.joined(separator: ", "))",
             ])
-    }
-
-    /// In the order of their names. A folder that isn't there holds none.
-    private var files: [String] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-        return names.filter { !$0.hasPrefix(".") && ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) }.sorted()
-            .map { "\(path)/\($0)" }
     }
 
     private func read(_ file: String, _ owners: inout [Key: String]) throws -> [ScheduleFile.Entry] {

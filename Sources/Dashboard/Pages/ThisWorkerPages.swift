@@ -9,7 +9,9 @@ struct ThisWorkerPages {
 
     func health() async throws -> Response {
         let report = try await visit.get("/api/jobs/worker")
-        guard case .object(let members) = report else { throw APIError.missingPage }
+        guard case .object(let members) = report else {
+            throw APIError(.notFound, code: "not_found", "There is nothing here.")
+        }
         let reasons = (report["reasons"]?.elements ?? []).map {
             "<li class=\"alert severe\">\(Words.text($0))</li>" as HTML
         }
@@ -53,8 +55,4 @@ struct ThisWorkerPages {
         }
         return visit.layout("/dashboard/settings").page("Settings", table.html)
     }
-}
-
-extension APIError {
-    static let missingPage = APIError(.notFound, code: "not_found", "There is nothing here.")
 }

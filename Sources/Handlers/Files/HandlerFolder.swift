@@ -1,5 +1,4 @@
-import FoundationEssentials
-import Glibc
+import Settings
 
 /// The files of `WORKER_HANDLERS`, each judged by itself.
 package struct HandlerFolder: Sendable {
@@ -17,31 +16,16 @@ package struct HandlerFolder: Sendable {
     ///
     /// Where two say something of one job type, the first file has it and the second one is refused as a whole.
     package init(path: String) {
-        do throws(HandlerFile.Problem) {
-            self.init(files: try Self.names(in: path).map { "\(path)/\($0)" })
+        do throws(FolderFiles.Problem) {
+            self.init(files: try FolderFiles(in: path).paths)
         } catch {
-            self.init(entries: [], unreadable: error)
+            self.init(entries: [], unreadable: HandlerFile.Problem(file: path, line: nil, text: error.text))
         }
     }
 
     private init(entries: [Entry], unreadable: HandlerFile.Problem?) {
         self.entries = entries
         self.unreadable = unreadable
-    }
-
-    private static func names(in path: String) throws(HandlerFile.Problem) -> [String] {
-        do {
-            return try FileManager.default.contentsOfDirectory(atPath: path)
-                .filter { !$0.hasPrefix(".") && ($0.hasSuffix(".yaml") || $0.hasSuffix(".yml")) }.sorted()
-        } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
-            return []
-        } catch {
-            let code = (error as? CocoaError)?.underlying as? POSIXError
-            let reason = code.map { String(cString: strerror($0.code.rawValue)) } ?? "\(error)"
-            throw HandlerFile.Problem(
-                file: path, line: nil,
-                text: "the folder can't be read: \(reason). It must be a folder that the worker may list")
-        }
     }
 
     /// Reads these files.

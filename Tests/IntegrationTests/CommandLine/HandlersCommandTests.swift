@@ -57,10 +57,7 @@ import Testing
             "job_type: slow\nexec: [sh, -c, \"sleep 1000 & echo $! > \(file).new; mv \(file).new \(file); wait\"]\n",
             to: "a.yaml")
         let process = tied(["run", "slow"], folder)
-        let limit = ContinuousClock.now + .seconds(60)
-        while !FileManager.default.fileExists(atPath: file), ContinuousClock.now < limit {
-            try await Task.sleep(for: .milliseconds(20))
-        }
+        try await eventually("the program has started") { FileManager.default.fileExists(atPath: file) }
         let text = try String(contentsOfFile: file, encoding: .utf8)
         let pid = try #require(pid_t(text.filter(\.isNumber)))
         process.send(.interrupt)

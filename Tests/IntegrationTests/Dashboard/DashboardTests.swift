@@ -6,6 +6,8 @@ import Postgres
 import Support
 import Testing
 
+@testable import Dashboard
+
 /// The pages without a browser: who gets in, what forms are taken, what crosses the border of a workspace.
 @Suite(.database(), .timeLimit(.minutes(5))) struct DashboardTests {
     let database = TestDatabase.current
@@ -99,6 +101,23 @@ import Testing
                 "UPDATE jobworker.sessions SET seen_at = clock_timestamp() - interval '121 minutes'")
             #expect(try await get(api, "/dashboard", cookie).status == 303)
         }
+    }
+
+    @Test func `asking whether a session goes on is no request that keeps it`() async throws {
+        let sessions = SessionStore(database: database.workerPool)
+        let cookie = try await sessions.begin(.operator(name: nil), mark: "mark")
+        try await database.run("UPDATE jobworker.sessions SET seen_at = clock_timestamp() - interval '90 minutes'")
+        #expect(try await sessions.isAlive(cookie))
+        #expect(try await database.count("seen_at < now() - interval '80 minutes'", of: "jobworker.sessions") == 1)
+        try await sessions.end(cookie)
+        #expect(try await !sessions.isAlive(cookie))
+
+        let idle = try await sessions.begin(.operator(name: nil), mark: "mark")
+        try await database.run("UPDATE jobworker.sessions SET seen_at = clock_timestamp() - interval '121 minutes'")
+        #expect(try await !sessions.isAlive(idle))
+        let expired = try await sessions.begin(.operator(name: nil), mark: "mark")
+        try await database.run("UPDATE jobworker.sessions SET expires_at = clock_timestamp() - interval '1 second'")
+        #expect(try await !sessions.isAlive(expired))
     }
 
     @Test func `a member sees and changes the workspace's jobs alone`() async throws {

@@ -22,7 +22,7 @@ import Testing
         #expect(refused.changed.isEmpty && refused.types == ["kept"])
         #expect(
             refused.problems.map(\.description) == [
-                "\(path): the folder can't be read: Not a directory. It must be a folder that the worker may list"
+                "\(path): the folder can't be read: Not a directory"
             ])
         #expect(service.processors.flatMap(\.jobTypes) == ["kept"])
         #expect(HandlerFolder(path: path).problems == refused.problems)

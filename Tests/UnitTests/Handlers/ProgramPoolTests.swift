@@ -2,6 +2,7 @@ import FoundationEssentials
 import Glibc
 import JobWorker
 import Logging
+import Support
 import Testing
 
 @testable import Handlers
@@ -89,7 +90,7 @@ import Testing
         func log(_ entry: JobLogEntry) async throws {
             guard let pid = pid_t(entry.message) else { return }
             try Data().write(to: URL(filePath: file))
-            while kill(pid, 0) == 0 { try await Task.sleep(for: .milliseconds(5)) }
+            try await eventually("the program has ended") { kill(pid, 0) != 0 }
             // One thread tells all ends: the other one's is told by now.
             _ = try await HandlerRun().run("true")
         }
