@@ -118,6 +118,7 @@ let package = Package(
                 .embedInCode("0028_quick_announcements.sql"),
                 .embedInCode("0029_alerts.sql"),
                 .embedInCode("0030_run_figures.sql"),
+                .embedInCode("0031_list_searches.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -54,5 +54,6 @@ public struct Migration: Sendable {
         Migration(28, "quick_announcements", PackageResources._028_quick_announcements_sql),
         Migration(29, "alerts", PackageResources._029_alerts_sql),
         Migration(30, "run_figures", PackageResources._030_run_figures_sql),
+        Migration(31, "list_searches", PackageResources._031_list_searches_sql),
     ]
 }

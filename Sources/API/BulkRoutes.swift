@@ -167,6 +167,7 @@ struct BulkRoutes: Sendable {
         let isMember = if case .member = request.caller { true } else { false }
         let own: Fragment =
             isMember ? "jobs.workspace_id = ANY (ARRAY(SELECT jobworker.my_admin_workspaces()))" : "true"
+        let scope: JobScope = isMember ? .administered : .everything
         let end = ContinuousClock.now + Self.timeMax
         return try await database.change(request, of: "bulk", from: Progress()) { progress, connection in
             var progress = progress
@@ -174,8 +175,7 @@ struct BulkRoutes: Sendable {
             let selected: Fragment =
                 switch selection {
                 case .filter(let filter):
-                    JobStore.newest(
-                        filter, after: place, limit: Self.chunkSize, in: isMember ? .administered : .everything)
+                    JobStore.newest(filter, after: place, limit: Self.chunkSize, in: scope)
                 case .ids(let ids):
                     """
                     FROM public.jobs
@@ -184,7 +184,8 @@ struct BulkRoutes: Sendable {
                     ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(Self.chunkSize)
                     """
                 }
-            try connection.execute(JobStore.listPlanning)
+            let filter = if case .filter(let filter) = selection { filter } else { JobFilter() }
+            try connection.execute(JobStore.listPlanning(of: filter, in: scope))
             let rows = try connection.execute(
                 """
                 /* jobworker:api.bulk.select */

@@ -132,7 +132,7 @@ struct JobRoutes: Sendable {
         let offset = ((page ?? 1) - 1) * limit
         let scope: JobScope = if case .member = request.caller { .memberships } else { .everything }
         return try await database.read(request) { connection in
-            try connection.execute(JobStore.listPlanning)
+            try connection.execute(JobStore.listPlanning(of: filter, in: scope))
             let rows = try connection.execute(
                 """
                 /* jobworker:api.jobs.list */

@@ -107,8 +107,9 @@ public struct Examination: Sendable {
     private func examineUpkeep(_ store: JobStore) async -> [Finding] {
         var findings = await attempt("indexes") {
             let expected = ExpectedSchema()
-            return UpkeepCheck.findings(
-                expected, try await store.indexes(named: expected.indexes.map(\.name)), try await store.triggers())
+            let indexes = try await store.indexes(named: expected.indexes.map(\.name) + [UpkeepCheck.searchIndex])
+            return UpkeepCheck.findings(expected, indexes, try await store.triggers())
+                + UpkeepCheck.findings(onSearch: indexes.first { $0.name == UpkeepCheck.searchIndex })
         }
         findings += await attempt("vacuum") { UpkeepCheck.findings(try await store.upkeep()) }
         findings += await attempt("transactions") { [DatabaseCheck.finding(try await store.oldestTransaction())] }

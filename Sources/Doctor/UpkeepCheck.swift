@@ -57,6 +57,23 @@ enum UpkeepCheck {
         ]
     }
 
+    /// The one index that needs an extension, so that a database may be without it.
+    static let searchIndex = "jobs_error_text"
+
+    static func findings(onSearch index: IndexState?) -> [Finding] {
+        guard index == nil else { return [] }
+        return [
+            .warn(
+                "search",
+                "a search in errors reads all of them: \(searchIndex) is missing, which needs the extension pg_trgm",
+                advice: """
+                    As the owner of the database run: CREATE EXTENSION IF NOT EXISTS pg_trgm; CREATE INDEX CONCURRENTLY \
+                    \(searchIndex) ON public.jobs USING gin (error_message gin_trgm_ops) \
+                    WHERE error_message IS NOT NULL;
+                    """)
+        ]
+    }
+
     static func findings(_ tables: [TableUpkeep]) -> [Finding] {
         var findings: [Finding] = []
         let unattended = tables.filter { !$0.isAutovacuumed }.map(\.name)

@@ -51,7 +51,10 @@ package struct JobFilter: Sendable, Hashable {
             if Set(statuses).isDisjoint(with: [.processing, .pending]) { conditions.append(Self.isNotWaiting) }
         }
         if let priority { conditions.append("coalesce(jobs.priority, 0) = \(priority)") }
-        if let workerID { conditions.append("jobs.worker_id = \(workerID)") }
+        // As `jobs_by_worker` has it.
+        if let workerID {
+            conditions.append("hashtext(jobs.worker_id) = hashtext(\(workerID)) AND jobs.worker_id = \(workerID)")
+        }
         if let uniqueKey { conditions.append("jobs.unique_key = \(uniqueKey)") }
         if let since { conditions.append("jobs.created_at >= \(since)") }
         if let until { conditions.append("jobs.created_at < \(until)") }
@@ -78,8 +81,9 @@ extension JobFilter {
     /// newest. So the planner isn't offered the index of ids.
     static func isWide(_ text: String) -> Bool { text.count < 3 && idRange(text) != nil }
 
+    /// In the form that `jobs_error_text` is for.
     static func isInError(_ text: String) -> Fragment {
-        "(jobs.error_message IS NOT NULL AND strpos(lower(jobs.error_message), lower(\(text))) > 0)"
+        "jobs.error_message ILIKE \("%" + text.replacing(#/[\\%_]/#) { #"\"# + $0.output } + "%")"
     }
 
     /// The ids that begin like a text; `nil` for what no id begins with.

@@ -17,11 +17,18 @@ package enum JobScope: Sendable, Hashable {
 extension JobStore {
     /// Comes before a list in its transaction: the planner would rather gather all jobs of a state or of a large workspace
     /// as a bitmap, read the table where a workspace has much of it, and compile what takes a page's time.
-    package static let listPlanning: Statement = """
-        /* jobworker:jobs.plan */
-        SELECT set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true),
-               set_config('jit', 'off', true)
-        """
+    ///
+    /// Only as a bitmap can what has a text be read from `jobs_error_text`, where there is that index.
+    package static func listPlanning(of filter: JobFilter, in scope: JobScope = .everything) -> Statement {
+        let gathers: Fragment =
+            NewestFirst.isByText(filter, in: scope)
+            ? "CASE WHEN to_regclass('public.jobs_error_text') IS NULL THEN 'off' ELSE 'on' END" : "'off'"
+        return """
+            /* jobworker:jobs.plan */
+            SELECT set_config('enable_bitmapscan', \(gathers), true), set_config('enable_seqscan', 'off', true),
+                   set_config('jit', 'off', true)
+            """
+    }
 
     /// What follows SELECT and its columns in a list of jobs; the rows are named `jobs`.
     /// - Parameters:
@@ -65,9 +72,11 @@ private struct NewestFirst {
         // `jobs_workspace_newest`, `jobs_workspace_out_of_the_ordinary`; `jobs_keyed`.
         if filter.workspaceID != nil || filter.uniqueKey != nil { return newest(filter.condition) }
         let isRare = !filter.statuses.isEmpty && Self.rare.union([.processing]).isSuperset(of: filter.statuses)
-        let isOfKind = !filter.types.isEmpty || !filter.queues.isEmpty || filter.priority != nil
-        return isOfKind && !isRare ? ofKinds : ofStates
+        if isOfKind && !isRare { return ofKinds }
+        return filter.workerID != nil && filter.statuses.isEmpty ? ofWorker : ofStates
     }
+
+    private var isOfKind: Bool { !filter.types.isEmpty || !filter.queues.isEmpty || filter.priority != nil }
 
     /// What `jobs_workspace_out_of_the_ordinary` has.
     private static let rare: Set<JobStatus> = [.failed, .deadLetter, .cancelled, .blocked]
@@ -117,6 +126,12 @@ private struct NewestFirst {
     /// What the planner has to read before it takes `jobs_by_state`, and `jobs_by_kind`.
     private static let hasState = JobFilter.isNotRunning
     private static let hasKind: Fragment = "\(JobFilter.isNotRunning) AND \(JobFilter.isNotWaiting)"
+
+    /// Those that a worker has had with `jobs_by_worker`. With a state or a kind the planner chooses between that and the
+    /// index of these.
+    private var ofWorker: Fragment {
+        "(\(newest("\(Self.hasState) AND \(filter.condition)"))) UNION ALL \(running)"
+    }
 
     /// State by state with `jobs_by_state`; the application may have rows of states that nobody knows, and of none.
     private var ofStates: Fragment {
@@ -203,8 +218,36 @@ private struct NewestFirst {
             """
     }
 
-    /// By the text of an error with `jobs_with_error` or `jobs_workspace_with_error`, by an id's beginning with `jobs_pkey`.
-    /// A text that no error has is looked for in all of them: some 70 ms for a hundred thousand.
+    /// Whether its text is looked for in `jobs_error_text`: it has a group of three characters. Members' policies keep the
+    /// planner from an index that it might tell too much about.
+    static func isByText(_ filter: JobFilter, in scope: JobScope) -> Bool {
+        scope == .everything && filter.search.map { $0.count >= 3 } == true
+    }
+
+    /// What many errors have is found among the newest, and too much to gather; for the rest all that have it are gathered.
+    /// Row policies keep from the planner how many these are.
+    private func soonOrAll(_ isMeant: Fragment) -> Fragment {
+        let own: Fragment = filter.workspaceID.map { "jobs.workspace_id = \($0)" } ?? "true"
+        return """
+            (WITH soon AS MATERIALIZED (
+                SELECT jobs.* FROM (
+                    SELECT jobs.* FROM public.jobs
+                    WHERE jobs.error_message IS NOT NULL AND \(own) AND \(cursor?.condition ?? "true")
+                    ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(20 * limit)) AS jobs
+                WHERE \(isMeant) AND \(filter.condition)
+                ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT \(limit)
+            )
+            SELECT soon.* FROM soon WHERE (SELECT count(*) FROM soon) >= \(limit)
+            UNION ALL
+            SELECT jobs.* FROM (\(newest("\(isMeant) AND \(filter.condition)"))) AS jobs
+            WHERE (SELECT count(*) FROM soon) < \(limit))
+            """
+    }
+
+    /// By the text of an error, by an id's beginning with `jobs_pkey`. A text that many errors have is found among the newest
+    /// of `jobs_with_error`, one that few have with `jobs_error_text`. Members, who can't have that, and texts of one or two
+    /// characters, look for it in all errors of `jobs_workspace_with_error`, or `jobs_with_error`: 70 to 350 ms
+    /// for a hundred thousand, by how much of the table is in memory.
     /// - Parameter workspaces: `nil` for all.
     private func matching(_ search: String, of workspaces: Fragment?) -> Fragment {
         var rest = self
@@ -212,7 +255,9 @@ private struct NewestFirst {
         let condition = rest.filter.condition
         let isInError = JobFilter.isInError(search)
         func errors(_ isMeant: Fragment) -> Fragment {
-            workspaces.map { rest.each(of: $0, isMeant) } ?? newest("\(isMeant) AND \(condition)")
+            if let workspaces { return rest.each(of: workspaces, isMeant) }
+            return Self.isByText(filter, in: .everything)
+                ? rest.soonOrAll(isMeant) : newest("\(isMeant) AND \(condition)")
         }
         guard let ids = JobFilter.idRange(search) else { return errors(isInError) }
         let isMeant: Fragment = "jobs.id BETWEEN \(ids.lowerBound) AND \(ids.upperBound)"

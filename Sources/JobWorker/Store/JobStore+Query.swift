@@ -17,7 +17,7 @@ extension JobStore {
     /// The jobs that a filter means, newest first.
     package func jobs(_ filter: JobFilter, after cursor: JobCursor? = nil, limit: Int) async throws -> JobPage {
         let rows = try await pool.transaction { connection in
-            try connection.execute(JobStore.listPlanning)
+            try connection.execute(JobStore.listPlanning(of: filter))
             return try connection.execute(
                 """
                 /* jobworker:jobs.list */

@@ -36,8 +36,8 @@ import Testing
                    CASE WHEN n % 4001 = 9 THEN 'odd' WHEN n % 13 > 0 THEN (ARRAY['default', 'mail'])[1 + n % 5 % 2] END,
                    -- Some at the same time, one without.
                    CASE WHEN n <> 77 THEN now() - (n / 3) * interval '21 s' END, now(), now(),
-                   'host-' || n % 6, CASE WHEN n % 50 = 0 THEN 'key-' || n END,
-                   CASE WHEN status IN ('failed', 'dead_letter') THEN 'Apollo answered ' || 400 + n % 100 END,
+                   CASE n WHEN 41 THEN 'host-once' ELSE 'host-' || n % 6 END, CASE WHEN n % 50 = 0 THEN 'key-' || n END,
+                   CASE WHEN status IN ('failed', 'dead_letter') THEN 'Apollo answered ' || 400 + n % 100 || ' for ' || n END,
                    CASE WHEN status IN ('failed', 'dead_letter') THEN CASE WHEN n < 3000 THEN 'aaaaaaaaaaaa' ELSE 'bbbbbbbbbbbb' END END
             FROM (SELECT n, CASE WHEN n > 500 AND n % 37 = 0 THEN 'pending' WHEN n % 70 = 0 THEN 'failed'
                                  WHEN n % 90 = 0 THEN 'cancelled' WHEN n % 900 = 1 THEN 'dead_letter'
@@ -82,11 +82,15 @@ import Testing
         ("the priority of rows without one", "jobs_by_kind", { $0.priority = 0 }),
         ("a rare priority", "jobs_by_kind", { $0.priority = 9 }),
         ("no priority", "jobs_by_kind", { $0.priority = -7 }),
-        ("a worker", "jobs_by_state", { $0.workerID = "host-3" }),
+        ("a worker", "jobs_by_worker", { $0.workerID = "host-3" }),
+        ("a worker that ran one", "jobs_by_worker", { $0.workerID = "host-once" }),
+        ("no worker", "jobs_by_worker", { $0.workerID = "nonesuch" }),
         ("a unique key", "jobs_keyed", { $0.uniqueKey = "key-5000" }),
         ("no unique key", "jobs_keyed", { $0.uniqueKey = "nonesuch" }),
         ("a text", "jobs_with_error", { $0.search = "answered 4" }),
-        ("no text", "jobs_with_error", { $0.search = "nonesuch" }),
+        ("a text that few have", "jobs_error_text", { $0.search = "for 2170" }),
+        ("no text", "jobs_error_text", { $0.search = "nonesuch" }),
+        ("no text with signs of a pattern", "jobs_error_text", { $0.search = #"50%_\x"# }),
         ("a text like an id's beginning", "jobs_pkey", { $0.search = "4ab" }),
         ("a digit", "jobs_by_state", { $0.search = "4" }),
         ("a group of errors", "jobs_error_group", { $0.errorGroup = "bbbbbbbbbbbb" }),
@@ -129,9 +133,12 @@ import Testing
         return own + (plan["Plans"]?.array ?? []).map { rowsRead(in: $0) }.reduce(0, +)
     }
 
-    private func explain(_ list: Fragment, on pool: ConnectionPool) async throws -> JSONValue {
+    private func explain(
+        _ filter: JobFilter, after cursor: JobCursor? = nil, in scope: JobScope = .everything, on pool: ConnectionPool
+    ) async throws -> JSONValue {
+        let list = JobStore.newest(filter, after: cursor, limit: 51, in: scope)
         let rows = try await pool.transaction { connection in
-            try connection.execute(JobStore.listPlanning)
+            try connection.execute(JobStore.listPlanning(of: filter, in: scope))
             return try connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) SELECT jobs.id \(list)")
         }
         let plan = try rows[0].decode("QUERY PLAN", as: JSONText.self).decode(JSONValue.self)
@@ -161,8 +168,7 @@ import Testing
                 var filter = JobFilter()
                 change(&filter)
                 let cursor = isMiddle ? JobCursor(createdAt: Timestamp(text: "2030-01-01T00:00:00Z"), id: UUID()) : nil
-                let plan = try await explain(
-                    JobStore.newest(filter, after: cursor, limit: 51), on: database.pool)
+                let plan = try await explain(filter, after: cursor, on: database.pool)
                 let nodes = nodes(of: plan)
                 #expect(nodes.contains { $0.index == index }, "\(name): \(nodes)")
                 #expect(!nodes.contains { $0.relation == "jobs" && $0.kind.contains("Seq Scan") }, "\(name): \(nodes)")
@@ -198,7 +204,7 @@ import Testing
         for (name, _, change) in Self.filters {
             var filter = JobFilter()
             change(&filter)
-            let plan = try await explain(JobStore.newest(filter, limit: 51, in: .memberships), on: pool)
+            let plan = try await explain(filter, in: .memberships, on: pool)
             let nodes = nodes(of: plan)
             #expect(!nodes.contains { $0.relation == "jobs" && $0.kind.contains("Seq Scan") }, "\(name): \(nodes)")
             // Two of eight workspaces of 7500, and what waits.

@@ -146,6 +146,12 @@ struct ChecksTests {
         #expect(UpkeepCheck.findings([table]).map(\.state) == [.fail, .warn])
     }
 
+    @Test func `a database without the index that needs an extension is told how to make it`() {
+        #expect(UpkeepCheck.findings(onSearch: IndexState(name: "jobs_error_text", bytes: 1, entries: 1)).isEmpty)
+        let findings = UpkeepCheck.findings(onSearch: nil)
+        #expect(findings.map(\.state) == [.warn] && findings[0].advice?.contains("pg_trgm") == true)
+    }
+
     @Test func `what a later migration drops is not missed`() {
         let schema = ExpectedSchema([
             Migration(
