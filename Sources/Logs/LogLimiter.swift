@@ -26,6 +26,9 @@ public final class LogLimiter: Sendable {
         let level: Logger.Level
         let file: String
         let line: UInt
+
+        /// By what tells most of them apart, as a busy worker asks for each of its jobs.
+        func hash(into hasher: inout Hasher) { hasher.combine(line) }
     }
 
     private struct Bucket {

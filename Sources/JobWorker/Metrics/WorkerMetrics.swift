@@ -4,20 +4,45 @@ import Synchronization
 
 /// Counts what the worker does, through the facade of swift-metrics: who embeds the library brings a backend.
 final class WorkerMetrics: Sendable {
-    private struct Labels: Hashable {
-        let queue: String
-        let type: String
-        let outcome: Stored
-    }
-
     private struct Kind: Hashable {
         let queue: String
         let type: String
     }
 
+    /// What is counted of the jobs of a kind. Never leaves the lock, but for its timers and counters.
+    private final class Series {
+        let kind: Kind
+        let duration: Timer
+        let wait: Timer
+        private let completed: Counter
+        private var others: [Stored: Counter] = [:]
+
+        init(_ kind: Kind) {
+            self.kind = kind
+            let dimensions = [("queue", kind.queue), ("job_type", kind.type)]
+            duration = Timer(label: MetricCatalog.duration.name, dimensions: dimensions)
+            wait = Timer(label: MetricCatalog.wait.name, dimensions: dimensions)
+            completed = Self.counter(kind, .completed)
+        }
+
+        func counter(of outcome: Stored) -> Counter {
+            if outcome == .completed { return completed }
+            let counter = others[outcome] ?? Self.counter(kind, outcome)
+            others[outcome] = counter
+            return counter
+        }
+
+        private static func counter(_ kind: Kind, _ outcome: Stored) -> Counter {
+            Counter(
+                label: MetricCatalog.jobs.name,
+                dimensions: [("queue", kind.queue), ("job_type", kind.type), ("outcome", outcome.label)])
+        }
+    }
+
     private struct State {
-        var jobs: [Labels: Counter] = [:]
-        var timers: [Kind: (duration: Timer, wait: Timer)] = [:]
+        var series: [Kind: Series] = [:]
+        /// Most jobs are of the kind of the one before.
+        var latest: (job: Kind, series: Series)?
         var polls: [String: Counter] = [:]
         var types: Set<String> = []
         /// In which a job was completed since somebody asked.
@@ -45,16 +70,9 @@ final class WorkerMetrics: Sendable {
 
     func ended(_ job: Job, as outcome: Stored, after duration: Duration) {
         let (counter, timer) = state.withLock { state in
-            let type = label(of: job.type, &state)
-            let labels = Labels(queue: job.queue, type: type, outcome: outcome)
-            let counter =
-                state.jobs[labels]
-                ?? Counter(
-                    label: MetricCatalog.jobs.name,
-                    dimensions: [("queue", job.queue), ("job_type", type), ("outcome", outcome.label)])
-            state.jobs[labels] = counter
+            let series = series(of: job, &state)
             if outcome == .completed { state.completedQueues.insert(job.queue) }
-            return (counter, timers(job, type, &state).duration)
+            return (series.counter(of: outcome), series.duration)
         }
         counter.increment()
         timer.recordNanoseconds(duration.wholeNanoseconds)
@@ -62,7 +80,7 @@ final class WorkerMetrics: Sendable {
 
     /// An attempt started.
     func started(_ job: Job) {
-        let timer = state.withLock { state in timers(job, label(of: job.type, &state), &state).wait }
+        let timer = state.withLock { series(of: job, &$0).wait }
         timer.recordNanoseconds(max(.zero, job.startedAt.duration(since: job.dueAt)).wholeNanoseconds)
     }
 
@@ -117,16 +135,15 @@ final class WorkerMetrics: Sendable {
         return type
     }
 
-    private func timers(_ job: Job, _ type: String, _ state: inout State) -> (duration: Timer, wait: Timer) {
-        let key = Kind(queue: job.queue, type: type)
-        if let known = state.timers[key] { return known }
-        let dimensions = [("queue", job.queue), ("job_type", type)]
-        let made = (
-            duration: Timer(label: MetricCatalog.duration.name, dimensions: dimensions),
-            wait: Timer(label: MetricCatalog.wait.name, dimensions: dimensions)
-        )
-        state.timers[key] = made
-        return made
+    private func series(of job: Job, _ state: inout State) -> Series {
+        if let latest = state.latest, latest.job.type == job.type, latest.job.queue == job.queue {
+            return latest.series
+        }
+        let kind = Kind(queue: job.queue, type: label(of: job.type, &state))
+        let series = state.series[kind] ?? Series(kind)
+        state.series[kind] = series
+        state.latest = (Kind(queue: job.queue, type: job.type), series)
+        return series
     }
 }
 

@@ -470,11 +470,13 @@ extension JobStore {
                     job: job, claim: try Claim(row), isSuspect: try row.decode("is_suspect"), refusal: refusal,
                     hasParents: try row.decode("has_parents")))
         }
-        // RETURNING promises no order.
-        return claimed.sorted { left, right in
-            if left.job.priority != right.job.priority { return left.job.priority > right.job.priority }
-            if left.job.dueAt != right.job.dueAt { return left.job.dueAt < right.job.dueAt }
-            return left.job.id < right.job.id
-        }
+        // RETURNING promises no order. What decides is sorted, as the jobs themselves are large.
+        let order = claimed.indices.map { place in
+            (
+                urgency: -claimed[place].job.priority, due: claimed[place].job.dueAt, id: claimed[place].job.id,
+                place: place
+            )
+        }.sorted { ($0.urgency, $0.due, $0.id) < ($1.urgency, $1.due, $1.id) }
+        return order.map { claimed[$0.place] }
     }
 }

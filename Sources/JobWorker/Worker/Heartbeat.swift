@@ -62,7 +62,7 @@ struct Heartbeat: Sendable {
         running.stop(overdue.unconfirmed, because: .unconfirmed)
         for claim in overdue.deaf {
             logger.log(.processorDeaf, metadata: ["JOB_ID": "\(claim.jobID.text)"])
-            running.end(claim, .abandoned)
+            running.abandon(claim)
         }
     }
 

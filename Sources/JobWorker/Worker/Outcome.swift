@@ -25,10 +25,10 @@ extension Outcome {
     ///   - random: In 0..<1, for the jitter of the delay.
     init?(
         of claimed: ClaimedJob, end: ProcessorEnd, stoppedBecause reason: StopReason?, timeLimit: Duration,
-        retry: RetryPolicy, random: Double
+        retry: RetryPolicy, random: @autoclosure () -> Double
     ) {
         func settlement(_ failure: JobFailure, causes: [String] = []) -> Settlement {
-            let delay = retry.delay(after: claimed.job.attempt, random: random)
+            let delay = retry.delay(after: claimed.job.attempt, random: random())
             return Settlement(claim: claimed.claim, failure: failure, causes: causes, retryDelay: delay)
         }
         switch (reason, end) {

@@ -52,11 +52,12 @@ package final class RunTally: Sendable {
     func add(_ kind: Kind, _ stored: Stored, wait: Duration, run: Duration) {
         guard [.completed, .failed, .retried].contains(stored) else { return }
         let isFirst = sums.withLock { sums in
-            defer {
-                let known = sums[kind] != nil || sums.count < Self.kindsMax
-                sums[known ? kind : Kind(queue: "other", type: "other"), default: Sums()].count(stored, wait, run)
+            let isFirst = sums.isEmpty
+            if sums[kind]?.count(stored, wait, run) == nil {
+                let isKept = sums.count < Self.kindsMax
+                sums[isKept ? kind : Kind(queue: "other", type: "other"), default: Sums()].count(stored, wait, run)
             }
-            return sums.isEmpty
+            return isFirst
         }
         if isFirst { began.raise() }
     }

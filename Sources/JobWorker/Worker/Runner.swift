@@ -36,11 +36,15 @@ struct Runner: Sendable {
 
     private func logger(of claimed: ClaimedJob) -> Logger {
         var logger = logger
-        logger.handler.metadata.merge([
-            "JOB_ID": .string(claimed.job.id.text), "JOB_TYPE": .string(claimed.job.type),
-            "JOB_QUEUE": .string(claimed.job.queue), "WORKSPACE_ID": .string(claimed.job.workspaceID.text),
-            "ATTEMPT": .string(String(claimed.job.attempt)),
-        ]) { $1 }
+        var metadata = logger.handler.metadata
+        // Once for all, not as it grows.
+        metadata.reserveCapacity(metadata.count + 5)
+        metadata["JOB_ID"] = .string(claimed.job.id.text)
+        metadata["JOB_TYPE"] = .string(claimed.job.type)
+        metadata["JOB_QUEUE"] = .string(claimed.job.queue)
+        metadata["WORKSPACE_ID"] = .string(claimed.job.workspaceID.text)
+        metadata["ATTEMPT"] = .string(String(claimed.job.attempt))
+        logger.handler.metadata = metadata
         return logger
     }
 
@@ -49,7 +53,7 @@ struct Runner: Sendable {
     private func process(_ claimed: ClaimedJob, logger: Logger) async -> ProcessorEnd {
         let (job, claim) = (claimed.job, claimed.claim)
         if let refusal = claimed.refusal { return .threw(JobFailure.permanent(refusal)) }
-        if running.isStopped(claim) { return .threw(CancellationError()) }
+        guard let deadline = running.deadline(of: claim) else { return .threw(CancellationError()) }
         guard let processor = processors[job.type] else {
             return .threw(JobFailure.permanent("This worker has no processor for jobs of the type '\(job.type)'"))
         }
@@ -61,18 +65,16 @@ struct Runner: Sendable {
         }
         let running = running
         let context = JobContext(
-            deadline: running.deadline(of: claim) ?? .now, logger: logger, lease: claim.token,
+            deadline: deadline, logger: logger, lease: claim.token,
             reporter: AttemptReporter(claim: claim, store: store) { running.stop([claim], because: $0) })
         let task = Task {
             do {
-                running.end(claim, .returned(try await processor.process(whole, context: context)))
+                running.taskEnded(claim, .returned(try await processor.process(whole, context: context)))
             } catch {
-                running.end(claim, .threw(error))
+                running.taskEnded(claim, .threw(error))
             }
-            running.taskEnded(claim)
         }
-        running.attach(task, to: claim)
-        return await running.awaitEnd(of: claim)
+        return await running.awaitEnd(of: task, for: claim)
     }
 
     /// The job, with the results of other jobs that its payload asks for.

@@ -13,6 +13,18 @@ final class RunningJobs: Sendable {
         var endWaiter: CheckedContinuation<ProcessorEnd, Never>?
         var hasTaskEnded = false
         var taskWaiter: CheckedContinuation<Void, Never>?
+
+        func takeEndWaiter() -> CheckedContinuation<ProcessorEnd, Never>? {
+            defer { endWaiter = nil }
+            return endWaiter
+        }
+
+        /// - Returns: Who waits for that.
+        func endTask() -> CheckedContinuation<Void, Never>? {
+            hasTaskEnded = true
+            defer { taskWaiter = nil }
+            return taskWaiter
+        }
     }
 
     private struct Waiter {
@@ -85,55 +97,47 @@ final class RunningJobs: Sendable {
         for continuation in done { continuation.resume() }
     }
 
-    /// Whether the run was told to stop.
-    func isStopped(_ claim: Claim) -> Bool { state.withLock { $0.runs.isStopped(claim) } }
-
+    /// When the run is over its time; `nil` where it was told to stop already.
     func deadline(of claim: Claim) -> ContinuousClock.Instant? {
-        state.withLock { $0.runs[claim]?.deadline }
+        state.withLock { state in
+            guard let run = state.runs[claim], run.stopReason == nil else { return nil }
+            return run.deadline
+        }
     }
 
     // MARK: A run's task
 
-    /// Ties the run to its task; a stop that came before cancels it at once.
-    func attach(_ task: Task<Void, Never>, to claim: Claim) {
-        let isStopped = state.withLock { state in
-            state.handles[claim]?.task = task
-            return state.runs.isStopped(claim)
+    /// Nobody waits any longer for the task of this run, unless it has ended.
+    func abandon(_ claim: Claim) {
+        let waiter = state.withLock { state in
+            state.runs.end(claim, .abandoned) ? state.handles[claim]?.takeEndWaiter() : nil
         }
-        if isStopped { task.cancel() }
+        waiter?.resume(returning: .abandoned)
     }
 
-    /// The task of this run has ended; or nobody waits for it any longer. The first word stands.
-    func end(_ claim: Claim, _ end: ProcessorEnd) {
-        let waiter = state.withLock { state -> CheckedContinuation<ProcessorEnd, Never>? in
-            guard state.runs.end(claim, end), let handle = state.handles[claim] else { return nil }
-            defer { handle.endWaiter = nil }
-            return handle.endWaiter
+    /// The task of this run has ended in this way; what was said of it before stands.
+    func taskEnded(_ claim: Claim, _ end: ProcessorEnd) {
+        let (waiter, taskWaiter) = state.withLock { state in
+            let isFirst = state.runs.end(claim, end)
+            let handle = state.handles[claim]
+            return (isFirst ? handle?.takeEndWaiter() : nil, handle?.endTask())
         }
         waiter?.resume(returning: end)
+        taskWaiter?.resume()
     }
 
-    /// Waits until the run's task has ended, or is given up.
-    func awaitEnd(of claim: Claim) async -> ProcessorEnd {
+    /// Ties the run to its task, and waits until that has ended or is given up. A stop that came before cancels it at once.
+    func awaitEnd(of task: Task<Void, Never>, for claim: Claim) async -> ProcessorEnd {
         await withCheckedContinuation { continuation in
-            let early = state.withLock { state -> ProcessorEnd? in
-                guard let run = state.runs[claim] else { return .abandoned }
-                if run.end == nil { state.handles[claim]?.endWaiter = continuation }
-                return run.end
+            let (early, isStopped) = state.withLock { state -> (ProcessorEnd?, Bool) in
+                guard let run = state.runs[claim], let handle = state.handles[claim] else { return (.abandoned, true) }
+                handle.task = task
+                if run.end == nil { handle.endWaiter = continuation }
+                return (run.end, run.stopReason != nil)
             }
+            if isStopped { task.cancel() }
             if let early { continuation.resume(returning: early) }
         }
-    }
-
-    /// The task itself has ended, however it was judged.
-    func taskEnded(_ claim: Claim) {
-        let waiter = state.withLock { state in
-            guard let handle = state.handles[claim] else { return nil as CheckedContinuation<Void, Never>? }
-            handle.hasTaskEnded = true
-            defer { handle.taskWaiter = nil }
-            return handle.taskWaiter
-        }
-        waiter?.resume()
     }
 
     /// Waits for the task itself, or until `letGo()`.
