@@ -119,6 +119,7 @@ let package = Package(
                 .embedInCode("0029_alerts.sql"),
                 .embedInCode("0030_run_figures.sql"),
                 .embedInCode("0031_list_searches.sql"),
+                .embedInCode("0032_wide_fans.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),
