@@ -99,10 +99,7 @@ final class RunningJobs: Sendable {
 
     /// When the run is over its time; `nil` where it was told to stop already.
     func deadline(of claim: Claim) -> ContinuousClock.Instant? {
-        state.withLock { state in
-            guard let run = state.runs[claim], run.stopReason == nil else { return nil }
-            return run.deadline
-        }
+        state.withLock { $0.runs.deadline(of: claim) }
     }
 
     // MARK: A run's task

@@ -62,8 +62,11 @@ struct Runs: Sendable {
     mutating func reserve(_ slots: Int) { reserved += slots }
     mutating func release(_ slots: Int) { reserved -= slots }
 
-    /// Whether the run was told to stop.
-    func isStopped(_ claim: Claim) -> Bool { runs[claim]?.stopReason != nil }
+    /// When the run is over its time; `nil` where it was told to stop already.
+    func deadline(of claim: Claim) -> ContinuousClock.Instant? {
+        guard let run = runs[claim], run.stopReason == nil else { return nil }
+        return run.deadline
+    }
 
     // MARK: The life of a run
 

@@ -11,7 +11,7 @@ extension SimulatedWorker {
             claimed, held: held, worker: self, fate: fate, now: simulation.now,
             deadline: simulation.now + simulation.scenario.jobTimeout)
         executions[claimed.claim] = execution
-        guard !runs.isStopped(claimed.claim) else {
+        guard runs.deadline(of: claimed.claim) != nil else {
             // The answer to the claim came too late: the processor isn't even called.
             let end = ProcessorEnd.threw(CancellationError())
             execution.isTold = true
