@@ -177,7 +177,8 @@ class Jobworker:
         self.results.add("memory_after", f"resident memory, after {got['jobs']:,} jobs", "MB", **{OURS: got["after"]})
         say("    claims in full tables")
         for condition in self.bench("claim", *self.sizes.claim)["conditions"]:
-            for key, words in (("claim", "claim of ten"), ("look", "look that finds nothing")):
+            for key, words in (("claim", "claim of ten"), ("look", "look that finds nothing"),
+                               ("poll", "timer's look, nothing to take")):
                 for share in ("p50", "p99"):
                     self.results.add(
                         f"{key} {condition['name']} {share}", f"{words}, {condition['rows']:,} {condition['name']}, {share}",

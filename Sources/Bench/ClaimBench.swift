@@ -5,11 +5,12 @@ import Postgres
 
 /// Measures whether a claim takes as long in a table that is full of other rows as in one without.
 ///
-/// Each condition is measured in turn with a table that holds nothing but the jobs to be claimed, through
-/// `JobStore.claim`, as a worker does it. No worker runs.
+/// Each condition is measured in turn with a table that holds nothing but the jobs to be claimed, by the statements of a
+/// worker in its order: the timer's look, which sees everything, then claims where jobs are known to be, each from where
+/// the last one ended. No worker runs.
 package struct ClaimBench: Sendable {
     package struct Options: Sendable {
-        /// Claims of each condition.
+        /// Claims of each condition, and looks of each kind.
         package var claims = 200
         /// Jobs of each claim.
         package var batch = 10
@@ -35,8 +36,10 @@ package struct ClaimBench: Sendable {
         package let rows: Int
         /// Claims that take a whole batch.
         package let claim: Times
-        /// Looks at the queue while nothing in it is due.
+        /// Looks for an announced job that somebody else has taken.
         package let look: Times
+        /// The timer's looks at everything, while nothing is due that can be taken.
+        package let poll: Times
         /// How many of the rows retention took away meanwhile; all: it was done before the claims were.
         package let retired: Int?
     }
@@ -80,7 +83,7 @@ package struct ClaimBench: Sendable {
             }
             try await fill(crowd, connection)
             var retired: Int?
-            let crowded: (claim: Sample, look: Sample)
+            let crowded: Samples
             if crowd.isRetired {
                 (crowded, retired) = try await whileRetiring { try await measure(connection) }
             } else {
@@ -90,7 +93,8 @@ package struct ClaimBench: Sendable {
             conditions.append(
                 Condition(
                     name: crowd.name, rows: crowd.rows, claim: Times(crowded.claim, empty: empty.claim),
-                    look: Times(crowded.look, empty: empty.look), retired: retired))
+                    look: Times(crowded.look, empty: empty.look), poll: Times(crowded.poll, empty: empty.poll),
+                    retired: retired))
             try await connection.runScript(
                 "TRUNCATE public.jobs CASCADE; ALTER TABLE public.jobs RESET (autovacuum_enabled)")
         }
@@ -128,40 +132,50 @@ package struct ClaimBench: Sendable {
         }
     }
 
-    private func measure(_ connection: Connection) async throws -> (claim: Sample, look: Sample) {
+    private struct Samples {
+        let claim: Sample
+        let look: Sample
+        let poll: Sample
+    }
+
+    private func measure(_ connection: Connection) async throws -> Samples {
         let pool = ConnectionPool(database.workerSettings, limit: 1)
         let store = JobStore(pool: pool)
         // Connecting, preparing and the first plans are not what is asked about. Another queue: what a crowd left in the
-        // index is to be met by the first claim that counts.
-        for _ in 0..<10 { _ = try await store.claim(request(queue: "bench-warm-up")) }
-        let look = try await time(store, expected: 0)
+        // index is to be met by the first look that counts.
+        var other = BenchClaimer(store: store, queue: "bench-warm-up", batch: options.batch)
+        for _ in 0..<10 {
+            _ = try await other.poll()
+            try await other.hear(connection)
+            _ = try await other.claim()
+        }
+        var claimer = BenchClaimer(store: store, queue: "default", batch: options.batch)
+        let poll = try await time(expected: 0) { try await claimer.poll() }
+        try await claimer.hear(connection)
+        let look = try await time(expected: 0) { try await claimer.claim() }
+        try await claimer.hear(connection)
         _ = try await connection.query(
             """
             INSERT INTO public.jobs (workspace_id, job_type, payload)
             SELECT \(database.workspaceID), 'noop', '{}' FROM generate_series(1, \(options.claims * options.batch))
             """)
-        let claim = try await time(store, expected: options.batch)
+        let claim = try await time(expected: options.batch) { try await claimer.claim() }
         await pool.close()
-        return (claim, look)
+        return Samples(claim: claim, look: look, poll: poll)
     }
 
-    private func time(_ store: JobStore, expected: Int) async throws -> Sample {
+    /// - Parameter take: Gives the number of jobs that it took.
+    private func time(expected: Int, _ take: () async throws -> Int) async throws -> Sample {
         var times: [Double] = []
         for _ in 0..<options.claims {
             let began = ContinuousClock.now
-            let claimed = try await store.claim(request(queue: "default"))
+            let count = try await take()
             times.append((ContinuousClock.now - began).milliseconds)
-            guard claimed.count == expected else {
-                throw DevelopmentError("a claim gave \(claimed.count) jobs, \(expected) were due")
+            guard count == expected else {
+                throw DevelopmentError("a claim gave \(count) jobs, \(expected) were due")
             }
         }
         return Sample(times)
-    }
-
-    private func request(queue: String) -> ClaimRequest {
-        ClaimRequest(
-            workerID: "bench", jobTypes: ["noop"], queues: [.init(name: queue, free: options.batch)],
-            limit: options.batch, takesSuspect: true, staleAfter: .seconds(120))
     }
 
     private func fill(_ crowd: Crowd, _ connection: Connection) async throws {
@@ -211,6 +225,54 @@ package struct ClaimBench: Sendable {
                 WHERE status = 'processing'
                 """)
         }
+    }
+}
+
+/// Looks at one queue as a worker does.
+private struct BenchClaimer {
+    let store: JobStore
+    let queue: String
+    let batch: Int
+    private var lanes = DueLanes()
+
+    init(store: JobStore, queue: String, batch: Int) {
+        (self.store, self.queue, self.batch) = (store, queue, batch)
+    }
+
+    /// The timer's look, at everything.
+    /// - Returns: How many jobs it took.
+    mutating func poll() async throws -> Int {
+        let (request, askedAt) = (request(lanes: nil), ContinuousClock.now)
+        let answer = try await store.poll(
+            request,
+            presence: WorkerPresence(
+                id: request.workerID, instance: "bench", host: "bench", machineID: "bench", pid: 1, version: "bench",
+                queues: [queue], jobTypes: request.jobTypes, maxConcurrent: batch),
+            reaping: ReapRequest(staleAfter: request.staleAfter, jobTypes: request.jobTypes, retry: RetryPolicy()))
+        lanes.discovered(answer.lanes, at: answer.now, askedAt: askedAt, now: .now)
+        lanes.looked(for: request, claimed: answer.claimed, askedAt: askedAt)
+        return answer.claimed.count
+    }
+
+    /// Where jobs may be, as far as that is known.
+    /// - Returns: How many jobs it took.
+    mutating func claim() async throws -> Int {
+        let (request, askedAt) = (request(lanes: lanes.asked()), ContinuousClock.now)
+        let claimed = try await store.claim(request)
+        lanes.looked(for: request, claimed: claimed, askedAt: askedAt)
+        return claimed.count
+    }
+
+    /// A job of the queue has become due now, as an insert announces it.
+    mutating func hear(_ connection: Connection) async throws {
+        let now: Timestamp? = try await connection.query("SELECT clock_timestamp() AS now").first?.decode("now")
+        lanes.hear(.lane(queue: queue, priority: 0, due: now))
+    }
+
+    private func request(lanes: [ClaimRequest.Lane]?) -> ClaimRequest {
+        ClaimRequest(
+            workerID: "bench", jobTypes: ["noop"], queues: [.init(name: queue, free: batch)], lanes: lanes,
+            limit: batch, takesSuspect: true, staleAfter: .seconds(120))
     }
 }
 

@@ -301,12 +301,16 @@ extension Benchmarks {
             let result = try await options.withDatabase { try await ClaimBench(database: $0, options: wanted).run() }
             try options.show(
                 result,
-                (["\(claims) claims of \(batch) jobs each, and \(claims) looks that find nothing, by \(result.role)"]
+                ([
+                    "\(claims) claims of \(batch) jobs each, \(claims) looks that find nothing, and as many of the timer at "
+                        + "everything, by \(result.role)"
+                ]
                     + result.conditions.flatMap { condition in
                         [
                             "\(condition.rows) \(condition.name)" + (condition.retired.map { ": \($0)" } ?? ""),
                             line("claim", condition.claim),
                             line("look ", condition.look),
+                            line("timer", condition.poll),
                         ]
                     }).joined(separator: "\n"))
         }

@@ -372,10 +372,15 @@ extension JobStore {
         if let lanes = request.lanes {
             let free = Dictionary(named.map { ($0.name, $0.free) }) { first, _ in first }
             let queues = Set(lanes.map(\.queue)).sorted()
+            // Rows of their own the planner counts. Of an array it believes that it holds ten, and PostgreSQL then finds
+            // it better to plan each claim anew, which takes longer than the claim does.
+            let given: Fragment =
+                queues.count <= 8
+                ? .joined(
+                    queues.map { "SELECT \($0), \(free[$0] ?? others), \(free[$0] == nil)" }, separator: " UNION ALL ")
+                : "SELECT * FROM unnest(\(queues), \(queues.map { free[$0] ?? others }), \(queues.map { free[$0] == nil }))"
             return """
-                shares (name, free, is_other) AS (
-                    SELECT * FROM unnest(\(queues), \(queues.map { free[$0] ?? others }), \(queues.map { free[$0] == nil }))
-                ),
+                shares (name, free, is_other) AS (\(given)),
                 lanes AS (
                     SELECT given.queue, given.urgency, coalesce(given.due_from, '-infinity') AS due_from,
                            coalesce(given.id_from, '00000000-0000-0000-0000-000000000000') AS id_from

@@ -6,7 +6,7 @@ package import Postgres
 /// Jobs of one lane become due one after another, so what was seen isn't looked at again: neither the dead versions
 /// of jobs claimed since an old snapshot began, nor jobs that nobody here serves. What comes in behind what was seen is
 /// announced with its due time, or found by the timer's look, which sees everything. A value.
-struct DueLanes: Sendable {
+package struct DueLanes: Sendable {
     private typealias Place = ClaimRequest.Place
 
     private struct Lane: Hashable {
@@ -26,8 +26,10 @@ struct DueLanes: Sendable {
     /// Lanes that are kept in mind; beyond, the timer finds the jobs.
     private static let lanesMax = 1000
 
+    package init() {}
+
     /// Jobs of this lane have become due, the first of them at this time.
-    mutating func hear(_ announcement: DueAnnouncement) {
+    package mutating func hear(_ announcement: DueAnnouncement) {
         let (lane, due): (Lane, Timestamp?)
         switch announcement {
         case .lane(let queue, let priority, let time): (lane, due) = (Lane(queue: queue, priority: priority), time)
@@ -40,14 +42,14 @@ struct DueLanes: Sendable {
     }
 
     /// Where a look that begins now has to look.
-    mutating func asked() -> [ClaimRequest.Lane] {
+    package mutating func asked() -> [ClaimRequest.Lane] {
         for (lane, due) in announced { seen[lane] = .some(DueLanes.earlier(seen[lane] ?? due, due)) }
         announced = [:]
         return seen.map { ClaimRequest.Lane(queue: $0.queue, priority: $0.priority, from: $1) }
     }
 
     /// A look at everything found these lanes.
-    mutating func discovered(
+    package mutating func discovered(
         _ lanes: [ClaimRequest.Lane], at time: Timestamp, askedAt: ContinuousClock.Instant, now: ContinuousClock.Instant
     ) {
         clock = (time, askedAt, now)
@@ -66,7 +68,7 @@ struct DueLanes: Sendable {
     }
 
     /// A look at these lanes, begun at `askedAt`, brought these jobs.
-    mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], askedAt: ContinuousClock.Instant) {
+    package mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], askedAt: ContinuousClock.Instant) {
         // Those passed over now may be taken by a later look.
         guard request.takesSuspect, !claimed.contains(where: \.isSuspect), let clock else { return }
         // Early rather than late, however long the answer took: what lies before it is passed over.

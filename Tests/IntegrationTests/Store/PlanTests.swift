@@ -117,6 +117,32 @@ import Testing
         }
     }
 
+    /// PostgreSQL weighs after five executions whether a plan for any values is as good as one for these.
+    @Test(arguments: [1, 3, 8], [1, 21])
+    func `a claim is planned once, however many queues and priorities it looks at`(
+        queues: Int, priorities: Int
+    ) async throws {
+        try await fillTable()
+        let names = ["default", "mail"] + (2..<8).map { "queue-\($0)" }
+        let lanes = names.prefix(queues).flatMap { queue in
+            (0..<priorities).map { ClaimRequest.Lane(queue: queue, priority: $0 - 10, from: nil) }
+        }
+        let pool = ConnectionPool(database.workerSettings, limit: 1)
+        let store = JobStore(pool: pool)
+        for _ in 0..<10 {
+            let claimed = try await store.claim(.test(limit: 2, lanes: lanes)).map(\.claim)
+            _ = try await store.exchange(claimed.map { ($0, nil) }, for: .test(limit: 2, lanes: lanes))
+        }
+        let prepared = try await pool.query("SELECT statement, generic_plans FROM pg_prepared_statements")
+        var planned: [String: Int] = [:]
+        for row in prepared {
+            let text = try row.decode("statement", as: String.self)
+            planned[Statement(stringLiteral: text).name] = try row.decode("generic_plans")
+        }
+        for name in ["claim", "exchange"] { #expect(planned["jobworker:\(name)"] ?? 0 >= 4, "\(name)") }
+        await pool.close()
+    }
+
     @Test func `an explanation reads a few rows, whatever the table holds`() async throws {
         try await fillTable()
         let id = try await database.insertJob()
