@@ -154,6 +154,8 @@ class Jobworker:
                 key = f"latency_{share}" if part == "idle" else f"latency_busy_{share}"
                 self.results.add(key, f"insert to start of the job, {words}, {share}", "ms", **{
                     OURS: got[part]["milliseconds"][share], BOUND: got[part]["floor_milliseconds"][share]})
+                self.results.add(f"{key}_bare", f"the same, beside a table with no index but its key, {words}, {share}", "ms", **{
+                    OURS: got[part]["milliseconds"][share], BOUND: got[part]["bare_milliseconds"][share]})
 
     def idle(self, seconds=None):
         got = self.bench("idle", "--starts", 1, "--seconds", seconds or self.sizes.idle_seconds)

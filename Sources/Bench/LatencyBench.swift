@@ -20,17 +20,28 @@ package struct LatencyBench: Sendable {
 
     package struct Timing: Sendable, Encodable {
         package let milliseconds: Sample
-        /// Two plain connections, no worker.
+        /// Two plain connections, no worker; the same table without triggers and policies.
         package let floorMilliseconds: Sample
+        /// The same, in a table that has no index but its key.
+        package let bareMilliseconds: Sample
+        /// To the floor.
         package let ratioP50: Double
         package let ratioP99: Double
 
-        init(_ times: [Double], floor: [Double]) {
-            milliseconds = Sample(times)
-            floorMilliseconds = Sample(floor)
+        fileprivate init(_ times: [Times]) {
+            milliseconds = Sample(times.map(\.worker))
+            floorMilliseconds = Sample(times.map(\.floor))
+            bareMilliseconds = Sample(times.map(\.bare))
             ratioP50 = milliseconds.p50 / floorMilliseconds.p50
             ratioP99 = milliseconds.p99 / floorMilliseconds.p99
         }
+    }
+
+    fileprivate struct Times {
+        let worker: Double
+        let floor: Double
+        let bare: Double
+        let processor: Duration
     }
 
     private let database: BenchDatabase
@@ -100,34 +111,33 @@ package struct LatencyBench: Sendable {
         defer { running.cancel() }
         for await _ in worker.state.transitions where worker.state.snapshot.isListening { break }
         let client = try await Connection.open(database.settings)
-        let floor = try await WakeupFloor.prepare(database)
+        let floors = (try await WakeupFloor.prepare(database, .alike), try await WakeupFloor.prepare(database, .bare))
         // The first times include preparing the statements.
-        for _ in 0..<5 { _ = try await time(client, floor, arrivals) }
+        for _ in 0..<10 { _ = try await time(client, floors, arrivals) }
 
-        var idle: [(worker: Double, floor: Double, cpu: Duration)] = []
-        for _ in 0..<jobs { idle.append(try await time(client, floor, arrivals)) }
+        var idle: [Times] = []
+        for _ in 0..<jobs { idle.append(try await time(client, floors, arrivals)) }
         let feeder = Task { try await feed(load) }
-        var busy: [(worker: Double, floor: Double, cpu: Duration)] = []
-        for _ in 0..<jobs { busy.append(try await time(client, floor, arrivals)) }
+        var busy: [Times] = []
+        for _ in 0..<jobs { busy.append(try await time(client, floors, arrivals)) }
         feeder.cancel()
         _ = await feeder.result
 
-        await floor.close()
+        await floors.0.close()
+        await floors.1.close()
         await client.close()
         worker.stop()
         _ = try await running.value
         return Result(
-            idle: Timing(idle.map(\.worker), floor: idle.map(\.floor)),
-            halfLoad: Timing(busy.map(\.worker), floor: busy.map(\.floor)), slots: slots,
-            cpuSecondsPer1000Jobs: idle.map(\.cpu).reduce(.zero, +) / .seconds(1) / Double(jobs) * 1000,
+            idle: Timing(idle), halfLoad: Timing(busy), slots: slots,
+            cpuSecondsPer1000Jobs: idle.map(\.processor).reduce(.zero, +) / .seconds(1) / Double(jobs) * 1000,
             peakMegabytes: ProcessUsage()?.peakMegabytes ?? 0, role: database.workerWords)
     }
 
-    /// A job, and the floor, each followed by a pause.
-    /// - Returns: Milliseconds, and the processor time that the job took.
+    /// A job, and both floors, each followed by a pause.
     private func time(
-        _ client: Connection, _ floor: WakeupFloor, _ arrivals: Arrivals
-    ) async throws -> (worker: Double, floor: Double, cpu: Duration) {
+        _ client: Connection, _ floors: (alike: WakeupFloor, bare: WakeupFloor), _ arrivals: Arrivals
+    ) async throws -> Times {
         let processor = ProcessUsage.ownProcessorTime
         let start = ContinuousClock.now
         _ = try await client.query(
@@ -138,9 +148,13 @@ package struct LatencyBench: Sendable {
         let arrival = try await arrivals.next()
         try await Task.sleep(for: pause)
         let spent = ProcessUsage.ownProcessorTime - processor
-        let bare = try await floor.once()
+        let floor = try await floors.alike.once()
         try await Task.sleep(for: pause)
-        return ((arrival - start).milliseconds, bare.milliseconds, spent)
+        let bare = try await floors.bare.once()
+        try await Task.sleep(for: pause)
+        return Times(
+            worker: (arrival - start).milliseconds, floor: floor.milliseconds, bare: bare.milliseconds, processor: spent
+        )
     }
 
     /// Keeps half of the slots occupied until cancelled: where a job ends, the next one is added.

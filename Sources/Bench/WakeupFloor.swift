@@ -3,24 +3,40 @@ import FoundationEssentials
 import Postgres
 
 /// The least that any worker woken by the database can take: two plain connections, one of which inserts a row and
-/// notifies in one commit, while the other one waits, and then claims the row by its key in one commit.
+/// notifies in one commit, while the other one waits, and then claims the row by its key in one commit. Both statements
+/// are prepared, as those of the worker are.
 struct WakeupFloor: Sendable {
-    private let inserter: Connection
-    private let claimer: Connection
+    enum Table: String {
+        /// With the columns, indexes and checks of `jobs`: what it is without triggers, foreign keys and row policies.
+        case alike
+        /// The columns of `jobs`, and no index but the primary key.
+        case bare
 
-    /// Makes a bare table of its own: the columns of `jobs`, and no index but the primary key.
-    static func prepare(_ database: BenchDatabase) async throws -> WakeupFloor {
-        let inserter = try await Connection.open(database.settings)
-        try await inserter.runScript(
-            "CREATE TABLE public.bench_floor (LIKE public.jobs INCLUDING DEFAULTS, PRIMARY KEY (id))")
-        let claimer = try await Connection.open(database.settings)
-        try await claimer.runScript("LISTEN bench_floor")
-        return WakeupFloor(inserter: inserter, claimer: claimer)
+        fileprivate var name: String { "bench_floor_\(rawValue)" }
+
+        fileprivate var definition: String {
+            switch self {
+            case .alike: "LIKE public.jobs INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES"
+            case .bare: "LIKE public.jobs INCLUDING DEFAULTS, PRIMARY KEY (id)"
+            }
+        }
     }
 
-    private init(inserter: Connection, claimer: Connection) {
-        self.inserter = inserter
-        self.claimer = claimer
+    private let inserter: Connection
+    private let claimer: Connection
+    private let workspaceID: UUID
+    private let table: Fragment
+    private let channel: String
+
+    /// Makes the table.
+    static func prepare(_ database: BenchDatabase, _ table: Table) async throws -> WakeupFloor {
+        let inserter = try await Connection.open(database.settings)
+        try await inserter.runScript("CREATE TABLE public.\(table.name) (\(table.definition))")
+        let claimer = try await Connection.open(database.settings)
+        try await claimer.runScript("LISTEN \(table.name)")
+        return WakeupFloor(
+            inserter: inserter, claimer: claimer, workspaceID: database.workspaceID,
+            table: Fragment(stringLiteral: "public.\(table.name)"), channel: table.name)
     }
 
     /// - Returns: From just before the INSERT to the claimed row in hand.
@@ -30,8 +46,10 @@ struct WakeupFloor: Sendable {
         _ = try await inserter.query(
             """
             /* jobworker:bench.floor_insert */
-            WITH added AS (INSERT INTO public.bench_floor (job_type, payload) VALUES ('noop', '{}') RETURNING id)
-            SELECT pg_notify('bench_floor', id::text) FROM added
+            WITH added AS (
+                INSERT INTO \(table) (workspace_id, job_type, payload) VALUES (\(workspaceID), 'bench', '{}') RETURNING id
+            )
+            SELECT pg_notify(\(channel), id::text) FROM added
             """)
         return try await arrival - start
     }
@@ -43,7 +61,7 @@ struct WakeupFloor: Sendable {
         let rows = try await claimer.query(
             """
             /* jobworker:bench.floor_claim */
-            UPDATE public.bench_floor SET status = 'processing', attempts = attempts + 1, started_at = clock_timestamp()
+            UPDATE \(table) SET status = 'processing', attempts = attempts + 1, started_at = clock_timestamp()
             WHERE id = \(id) AND status = 'pending' RETURNING id, job_type, payload::text
             """)
         guard rows.count == 1 else { throw DevelopmentError("the notified row is not there") }

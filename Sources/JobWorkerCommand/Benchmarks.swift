@@ -139,7 +139,8 @@ extension Benchmarks {
             commandName: "latency", abstract: "Time from an INSERT to the start of its job.",
             discussion: """
                 On a worker in this process, while it is idle and while half of its slots are taken. In turn with two \
-                plain connections: one inserts a row and notifies, the other one is woken and claims it.
+                plain connections: one inserts a row and notifies, the other one is woken and claims it, in a table with \
+                the indexes and checks of jobs (floor) and in one with nothing but its key (bare).
                 """)
 
         @OptionGroup var options: Options
@@ -176,7 +177,8 @@ extension Benchmarks {
             """
               worker  \(shownTimes(timing.milliseconds))
               floor   \(shownTimes(timing.floorMilliseconds))
-              ratio of p50 \(shown(timing.ratioP50)), of p99 \(shown(timing.ratioP99))
+              bare    \(shownTimes(timing.bareMilliseconds))
+              ratio to the floor of p50 \(shown(timing.ratioP50)), of p99 \(shown(timing.ratioP99))
             """
         }
     }

@@ -69,26 +69,27 @@ final class Intake: Sendable {
     // MARK: What happens
 
     /// Something may be due.
-    func hear(_ announcement: DueAnnouncement) {
+    /// - Returns: Whether it is a job by itself, all there is to do: then the caller claims it, and the poller isn't woken.
+    @discardableResult
+    func hear(_ announcement: DueAnnouncement) -> Bool {
         let free = running.free
-        state.withLock { state in
+        let isAlone = state.withLock { state in
             if case .later(_, _, let due) = announcement {
                 // Early rather than late: the look finds out how long it is still.
                 let spread = Duration.seconds(Double.random(in: Intake.spread))
                 state.plan.hear(due: (state.lanes.moment(of: due) ?? .now) + spread)
-                return
+                return false
             }
-            let isAlone = state.only == nil && state.underway == 0 && state.plan.isQuiet(free: free)
+            let isAlone =
+                announcement.job != nil && state.only == nil && state.underway == 0 && state.plan.isQuiet(free: free)
             lookEverywhere(&state)
-            if isAlone, case .job = announcement {
-                state.only = announcement
-            } else {
-                state.lanes.hear(announcement)
-            }
+            if isAlone { state.only = announcement } else { state.lanes.hear(announcement) }
             if announcement == .unknown { state.plan.pollSoon(now: .now) }
             state.plan.wake(now: .now, free: free)
+            return isAlone
         }
-        wakeup.raise()
+        if !isAlone { wakeup.raise() }
+        return isAlone
     }
 
     /// A running job was cancelled: one of this process, or one that a claim on its way brings.

@@ -213,7 +213,7 @@ public final class JobWorker: Service {
             case .notification(let notification) where notification.channel == Channel.webhook:
                 self.deliverer?.hearNew()
             case .notification(let notification):
-                self.poller.intake.hear(DueAnnouncement(payload: notification.payload))
+                await self.poller.hear(DueAnnouncement(payload: notification.payload))
             case .lost(let error):
                 self.state.update { $0.isListening = false }
                 self.poller.intake.setListening(false)

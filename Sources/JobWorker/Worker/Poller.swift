@@ -88,6 +88,17 @@ final class Poller: Sendable {
         }
     }
 
+    // MARK: Hearing
+
+    /// Something may be due. A job by itself is claimed at once, by the thread that heard of it: the loop would have to
+    /// be woken first. Who tells of more has to wait for that.
+    func hear(_ announcement: DueAnnouncement) async {
+        guard intake.hear(announcement) else { return }
+        // What went wrong the loop tells, which tries again.
+        let isClaimed = (try? await claim()) ?? false
+        if !isClaimed { wakeup.raise() }
+    }
+
     // MARK: The loop
 
     /// Polls until `stop()` or the task's cancellation.
