@@ -196,6 +196,9 @@ def add_scale_out(results, program, is_quick):
     beside = f"{both['processes']} workers with {both['slots']} slots, beside one with {both['processes'] * both['slots']}"
     for many, one in zip(both["many_jobs_per_second"], both["one_jobs_per_second"]):
         results.add("scale_rate", f"jobs done, {beside}", "per s", **{OURS: many, BOUND: one})
+    sessions = both["beside_pgbench"]
+    results.add("scale_pgbench", f"jobs done, {both['processes']} workers with {both['slots']} slots, beside pgbench", "per s",
+                **{OURS: sessions["jobs_per_second"], BOUND: sessions["pgbench_jobs_per_second"]})
     results.add("scale_claims", f"claim statements for {both['jobs']:,} jobs, {beside}", "", **{
         OURS: both["many_claim_statements"], BOUND: both["one_claim_statements"]})
     results.add("scale_connections", f"connections of a worker, {both['processes']} workers", "",

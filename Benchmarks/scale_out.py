@@ -45,11 +45,13 @@ def prepared(program, connections, **options):
 
 
 def many_and_one(program, processes, slots, jobs, runs):
-    """`processes` workers with `slots` each, in turn with one worker that has as many as all of them."""
+    """`processes` workers with `slots` each, in turn with one worker that has as many as all of them; then the former
+    beside pgbench, with as many sessions and batches as large as such a worker's."""
     arrangements = {"many": (processes, slots), "one": (1, processes * slots)}
     rates = {name: [] for name in arrangements}
     claims, connections = {}, {}
-    with prepared(program, processes * 3) as server:
+    # Twice as many workers stand beside pgbench, with and without rows in `job_logs`.
+    with prepared(program, processes * 3 * 2 + processes) as server:
         for _ in range(runs):
             for name, (count, each) in arrangements.items():
                 with Fleet(program, server, count, each) as fleet:
@@ -58,10 +60,16 @@ def many_and_one(program, processes, slots, jobs, runs):
                     rates[name].append(result["jobs_per_second"])
                     claims.setdefault(name, []).append(counted(server, "claim") + counted(server, "poll"))
                     connections[name] = max(connections.get(name, 0), result["connections"] / count)
+        beside = json.loads(subprocess.run(
+            [program, "bench", "throughput", "--max-concurrent", str(slots), "--processes", str(processes),
+             "--jobs", str(jobs), "--runs", str(runs), "--json"],
+            env={**os.environ, "DATABASE_URL": server.url()}, check=True, stdout=subprocess.PIPE, text=True).stdout)
     return {
         "processes": processes, "slots": slots, "jobs": jobs,
         "many_jobs_per_second": rates["many"], "one_jobs_per_second": rates["one"],
         "ratio": median(rates["many"]) / median(rates["one"]),
+        "beside_pgbench": {"jobs_per_second": beside["jobs_per_second"]["p50"],
+                           "pgbench_jobs_per_second": beside["ceiling_with_rows_jobs_per_second"]["p50"]},
         "many_claim_statements": median(claims["many"]), "one_claim_statements": median(claims["one"]),
         "connections_per_process": connections["many"],
     }

@@ -73,8 +73,8 @@ package struct ThroughputBench: Sendable {
     package func run() async throws -> Result {
         let connection = try await Connection.open(database.settings)
         let pgbench = try await PgBench(connectionString: database.workerConnectionString)
-        let ceiling = Ceiling(slots: options.maxConcurrent * options.processes)
-        let ceilingWithRows = Ceiling(slots: options.maxConcurrent * options.processes, writesRows: true)
+        let ceiling = Ceiling(slots: options.maxConcurrent, processes: options.processes)
+        let ceilingWithRows = Ceiling(slots: options.maxConcurrent, processes: options.processes, writesRows: true)
         let logging = try await crew(queue: "bench-logs", jobLogs: options.jobLogs, connection)
         do {
             // Jobs without work that succeed have no row of this level.
@@ -210,18 +210,19 @@ struct Ceiling: Sendable {
     /// A row in `job_logs` for each completion.
     let writesRows: Bool
 
-    /// Few slots: each session completes its last job and claims the next in one statement. Many: batches of at most a
-    /// hundred, two statements, two sessions, as more of either bring nothing on a machine of two cores.
-    init(slots: Int, writesRows: Bool = false) {
+    /// One process with few slots: each session completes its last job and claims the next in one statement. Several: as
+    /// many sessions, each with the batch that such a process has at most. Many slots: batches of at most a hundred, two
+    /// statements, two sessions, as more of either bring nothing on a machine of two cores.
+    init(slots: Int, processes: Int, writesRows: Bool = false) {
         self.writesRows = writesRows
         isFused = slots <= 10
-        clients = isFused ? slots : 2
-        batch = isFused ? 1 : min(100, max(1, slots / 2))
+        clients = isFused ? (processes > 1 ? processes : slots) : 2
+        batch = isFused ? (processes > 1 ? slots : 1) : min(100, slots * processes / 2)
     }
 
     var words: String {
         isFused
-            ? "\(clients) sessions, each completes one job and claims the next in one statement"
+            ? "\(clients) sessions, each completes \(batch) job(s) and claims as many in one statement"
             : "2 sessions, each claims \(batch) jobs and completes them, two statements"
     }
 
