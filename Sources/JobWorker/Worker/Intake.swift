@@ -10,6 +10,8 @@ final class Intake: Sendable {
         var request: ClaimRequest
         /// By the rules of the queues.
         var isCareful = false
+        /// Looks at everything, from its beginning.
+        var walks: Bool { request.lanes == nil }
         /// The one job it is about, as announced.
         fileprivate var only: DueAnnouncement?
         /// Slots kept free for it, beside those of runs that it ends.
@@ -147,10 +149,12 @@ final class Intake: Sendable {
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
 
     /// The timer's look has been answered.
-    /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
-    func polled(isReapingDone: Bool, pause: Duration, nextDue: Duration?) {
+    /// - Parameters:
+    ///   - nextDue: In what time the next job becomes due; `nil` where there is none.
+    ///   - duration: What it took the database to look at everything; `nil` where it didn't.
+    func polled(isReapingDone: Bool, pause: Duration, nextDue: Duration?, walkedFor duration: Duration?) {
         state.withLock { state in
-            state.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause)
+            state.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause, walkedFor: duration)
             state.plan.knows(due: nextDue.map { Intake.moment(in: $0) })
         }
     }
@@ -176,22 +180,30 @@ final class Intake: Sendable {
             lookEverywhere(&state)
             state.lanes.learned(survey.lanes)
             state.ruledQueues = survey.ruledQueues
-            state.plan.searched(now: .now, took: duration)
+            state.plan.searched(now: .now, took: duration, walkedFor: survey.took)
             state.plan.knows(due: nextDue)
         }
     }
 
     // MARK: Claims
 
-    /// - Parameter everywhere: The timer's look.
+    /// A claim by itself, where jobs are known to be.
     /// - Returns: `nil` where none may begin now.
-    func begin(everywhere: Bool) -> Claiming? {
+    func begin() -> Claiming? { begin(everywhere: false, isAsked: false) }
+
+    /// The timer's look: at everything, where that doesn't take too much of the time.
+    /// - Parameter isAsked: Whether somebody waits for it: then it looks at everything.
+    /// - Returns: `nil` where it may not begin any more.
+    func beginPoll(isAsked: Bool) -> Claiming? { begin(everywhere: true, isAsked: isAsked) }
+
+    private func begin(everywhere: Bool, isAsked: Bool) -> Claiming? {
         state.withLock { state in
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
             if everywhere || obeysRules(state) { lookEverywhere(&state) }
             if everywhere { state.plan.asksForDue(now: .now) }
-            var claiming = reserve(&state, everywhere: everywhere, leaving: [])
+            let walks = everywhere && (isAsked || state.plan.mayWalk(now: .now))
+            var claiming = reserve(&state, takesOnly: !everywhere, walks: walks, leaving: [])
             if !everywhere, obeysRules(state) {
                 claiming.isCareful = true
                 claiming.request.limit = min(claiming.request.limit, JobStore.carefulMax)
@@ -209,7 +221,7 @@ final class Intake: Sendable {
                 return nil
             }
             lookEverywhere(&state)
-            return reserve(&state, everywhere: false, leaving: leaving)
+            return reserve(&state, takesOnly: true, walks: false, leaving: leaving)
         }
     }
 
@@ -227,7 +239,9 @@ final class Intake: Sendable {
         let (isDone, isCancelled) = state.withLock { state in
             if let everything {
                 state.ruledQueues = everything.ruledQueues
-                state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
+                if claiming.walks {
+                    state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
+                }
             }
             if let only = claiming.only {
                 if claimed.isEmpty { state.lanes.hear(only) }
@@ -281,14 +295,17 @@ final class Intake: Sendable {
         configuration().queues.contains { $0.maxConcurrent != nil } || !types().limits.isEmpty
     }
 
-    private func reserve(_ state: inout State, everywhere: Bool, leaving: [Claim]) -> Claiming {
+    /// - Parameters:
+    ///   - takesOnly: Whether it may be about the one job that is all there is to look for.
+    ///   - walks: Whether everything is looked at, from its beginning.
+    private func reserve(_ state: inout State, takesOnly: Bool, walks: Bool, leaving: [Claim]) -> Claiming {
         let types = types()
         let isLonely = state.underway == 0 || !isCapped
-        let only = everywhere ? nil : state.only
+        let only = takesOnly ? state.only : nil
         state.only = nil
         let lanes = only == nil ? state.lanes.asked() : []
         var (request, reserved) = running.reserve(
-            configuration(), types: types, lanes: everywhere ? nil : lanes, only: only?.job, leaving: leaving,
+            configuration(), types: types, lanes: walks ? nil : lanes, only: only?.job, leaving: leaving,
             claims: isLonely)
         if request.jobTypes.count < types.names.count { state.isTypeFull = true }
         if state.isSuspectUnderway { request.takesSuspect = false }

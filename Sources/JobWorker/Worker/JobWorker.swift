@@ -7,7 +7,7 @@ public import ServiceLifecycle
 /// A `Service`: `run()` returns after a graceful shutdown, once the running jobs have ended or were given
 /// back. It holds three connections: two for statements, one that listens.
 ///
-///     run ─┬─ listener     notifications wake the poller
+///     run ─┬─ listener     notifications wake the poller, or claim the one job they are about
 ///          ├─ heartbeat    says that runs live, stops those that are over
 ///          ├─ completer    stores outcomes
 ///          ├─ ticker       makes the jobs of schedules

@@ -81,7 +81,8 @@ extension SimulatedWorker {
                         askedAt: askedAt, configuration, now: simulation.instant)
                     let pause = configuration.pollInterval * (1 - 0.2 * simulation.dice.share())
                     plan.polled(
-                        isReapingDone: found.reaped < SimulatedWorker.batch, now: simulation.instant, pause: pause)
+                        isReapingDone: found.reaped < SimulatedWorker.batch, now: simulation.instant, pause: pause,
+                        walkedFor: .zero)
                     plan.knows(due: found.nextDue)
                 }
                 _ = contact.answered(now: simulation.instant)
