@@ -199,8 +199,8 @@ def add_scale_out(results, program, is_quick):
     sessions = both["beside_pgbench"]
     results.add("scale_pgbench", f"jobs done, {both['processes']} workers with {both['slots']} slots, beside pgbench", "per s",
                 **{OURS: sessions["jobs_per_second"], BOUND: sessions["pgbench_jobs_per_second"]})
-    results.add("scale_claims", f"claim statements for {both['jobs']:,} jobs, {beside}", "", **{
-        OURS: both["many_claim_statements"], BOUND: both["one_claim_statements"]})
+    results.add("scale_claims", f"looks at the queue for {both['jobs']:,} jobs, {beside}", "", **{
+        OURS: both["many_looks"], BOUND: both["one_looks"]})
     results.add("scale_connections", f"connections of a worker, {both['processes']} workers", "",
                 **{OURS: both["connections_per_process"]})
     for point in idle["points"]:
@@ -320,6 +320,14 @@ def measure_all(actors, sizes, parts):
             actor.once()
 
 
+def written(document, output):
+    """The document, which stands in the folder `output` afterwards, as a table and a picture too."""
+    (output / "results.json").write_text(json.dumps(document, indent=1) + "\n")
+    (output / "table.md").write_text(report.table(document))
+    (output / "throughput.svg").write_text(report.picture(document))
+    return document
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", required=True, help="the jobworker to measure")
@@ -336,21 +344,21 @@ def main():
     results = Results(sizes)
     program = os.path.abspath(arguments.program)
     try:
+        version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
         with Server() as server:
             actors = [Jobworker(program, server, results)]
             if arguments.peers_python:
                 actors += [Peer(name, arguments.peers_python, server, results) for name in sizes.peer_drains]
             measure_all(actors, sizes, parts)
             postgres = server.version
+        peers = [actor.about for actor in actors if actor.name != OURS]
+        # What comes next may fail; half an hour of measuring isn't lost by it.
+        document = written(results.document(postgres, version, peers), output)
         if "scale-out" in parts:
             add_scale_out(results, program, arguments.quick)
-        version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+            document = written(results.document(postgres, version, peers), output)
     except Unavailable as problem:
         sys.exit(f"Cannot go on: {problem}")
-    document = results.document(postgres, version, [actor.about for actor in actors if actor.name != OURS])
-    (output / "results.json").write_text(json.dumps(document, indent=1) + "\n")
-    (output / "table.md").write_text(report.table(document))
-    (output / "throughput.svg").write_text(report.picture(document))
     print(report.table(document))
     say(f"Written: {output}/results.json, table.md and throughput.svg")
     say(f"Into the README with: Benchmarks/report.py --adopt {output}/results.json")

@@ -22,11 +22,17 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def counted(server, name):
-    """How often the workers have sent the statement of that name."""
+# What asks for jobs: by itself, by a job's id, along with completions, by the timer; and what finds out where to ask.
+CLAIMS = ("claim", "claim.one", "exchange", "poll")
+SEARCHES = ("lanes",)
+
+
+def counted(server, names):
+    """How often the workers have sent the statements of those names."""
+    named = " OR ".join(f"query LIKE '%/* jobworker:{name} */%'" for name in names)
     return int(server.query(
         "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements "
-        f"WHERE query LIKE '%/* jobworker:{name} */%' AND query NOT LIKE '%pg_stat_statements%'")[0][0])
+        f"WHERE ({named}) AND query NOT LIKE '%pg_stat_statements%'")[0][0])
 
 
 def median(values):
@@ -58,7 +64,7 @@ def many_and_one(program, processes, slots, jobs, runs):
                     server.query("SELECT pg_stat_statements_reset()")
                     result = fleet.drain(jobs)
                     rates[name].append(result["jobs_per_second"])
-                    claims.setdefault(name, []).append(counted(server, "claim") + counted(server, "poll"))
+                    claims.setdefault(name, []).append(counted(server, CLAIMS + SEARCHES))
                     connections[name] = max(connections.get(name, 0), result["connections"] / count)
         beside = json.loads(subprocess.run(
             [program, "bench", "throughput", "--max-concurrent", str(slots), "--processes", str(processes),
@@ -70,7 +76,7 @@ def many_and_one(program, processes, slots, jobs, runs):
         "ratio": median(rates["many"]) / median(rates["one"]),
         "beside_pgbench": {"jobs_per_second": beside["jobs_per_second"]["p50"],
                            "pgbench_jobs_per_second": beside["ceiling_with_rows_jobs_per_second"]["p50"]},
-        "many_claim_statements": median(claims["many"]), "one_claim_statements": median(claims["one"]),
+        "many_looks": median(claims["many"]), "one_looks": median(claims["one"]),
         "connections_per_process": connections["many"],
     }
 
@@ -111,7 +117,7 @@ def herd(server):
     insert = "INSERT INTO jobs (workspace_id, job_type, payload) SELECT id, 'noop', '{}' FROM workspaces"
     server.query(*["SELECT pg_sleep(0.2)", insert] * jobs, "SELECT pg_sleep(0.2)", database=DATABASE)
     used = server.processor_time() - before
-    return {"claims_per_job": counted(server, "claim") / jobs, "server_cpu_ms_per_job": used / jobs * 1000}
+    return {"claims_per_job": counted(server, ("claim", "claim.one", "exchange")) / jobs, "server_cpu_ms_per_job": used / jobs * 1000}
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ package struct PgBench: Sendable {
                 "--no-vacuum", "--protocol=prepared", "--client=\(clients)", "--jobs=\(min(clients, 2))",
                 "--transactions=\(transactions)", "--file=\(path)", connectionString,
             ], output: .string(limit: 65_536), error: .string(limit: 65_536))
-        // It ends with status 2 where one transaction in thousands met a deadlock, too.
+        // It ends with status 2 where one transaction in a thousand met a deadlock, too.
         guard let rate = PgBench.rate(in: result.standardOutput) else {
             throw DevelopmentError(
                 "pgbench failed:\n\(result.standardOutput.suffix(1000))\(result.standardError.suffix(2000))")
@@ -40,13 +40,13 @@ package struct PgBench: Sendable {
     }
 
     /// - Parameter output: What pgbench wrote, of version 10 or later.
-    /// - Returns: Transactions a second, without the time to connect; `nil` where it tells none, or where more than one in a thousand failed.
+    /// - Returns: Transactions a second, without the time to connect; `nil` where it tells none, or where more than one in a hundred failed.
     package static func rate(in output: String) -> Double? {
         var rate: Double?
         for line in output.split(separator: "\n") {
             if line.hasPrefix("number of failed transactions: ") {
                 let percentage = line.split(separator: "(").last?.prefix { $0 != "%" }
-                guard let percentage, let percentage = Double(percentage), percentage <= 0.1 else { return nil }
+                guard let percentage, let percentage = Double(percentage), percentage <= 1 else { return nil }
             }
             // Before version 14 there are two lines; one of them counts the time to connect.
             guard line.hasPrefix("tps = "), !line.contains("including") else { continue }

@@ -194,8 +194,10 @@ public struct Daemon: Sendable {
             configuration: ServiceGroupConfiguration(
                 services: services.map {
                     ServiceGroupConfiguration.ServiceConfiguration(
-                        service: NamedService($0), successTerminationBehavior: .gracefullyShutdownGroup,
-                        failureTerminationBehavior: .cancelGroup)
+                        service: $0, successTerminationBehavior: .gracefullyShutdownGroup,
+                        // Without a name it writes out all that the service holds, down to the routes of the server,
+                        // which takes as long as everything else until the worker is ready.
+                        failureTerminationBehavior: .cancelGroup, serviceName: "\(type(of: $0))")
                 },
                 logger: Logger(label: "lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })))
         group.value = serviceGroup

@@ -86,8 +86,6 @@ package struct LaneSurvey: Sendable, Hashable {
     /// When the next job of the lanes is due that isn't yet.
     package var nextDue: Timestamp?
     package let now: Timestamp
-    /// By the database's own clock.
-    package var took = Duration.zero
 }
 
 extension JobStore {
@@ -158,17 +156,15 @@ extension JobStore {
             /* jobworker:lanes */
             WITH RECURSIVE \(JobStore.everyLane(
                 named: queues.filter { $0.name != "*" }, others: queues.first { $0.name == "*" }?.free ?? 0))
-            SELECT clock_timestamp() AS now, statement_timestamp() AS statement_time, \(JobStore.laneColumns),
-                   \(JobStore.ruledQueues) AS ruled_queues, \(JobStore.nextDue) AS next_due
+            SELECT clock_timestamp() AS now, \(JobStore.laneColumns), \(JobStore.ruledQueues) AS ruled_queues,
+                   \(JobStore.nextDue) AS next_due
             """)
         guard let row = rows.first else {
             throw PostgresError(.malformed, operation: "jobworker:lanes", message: "the statement gave no row")
         }
-        let now: Timestamp = try row.decode("now")
         return LaneSurvey(
             lanes: try JobStore.lanes(row), ruledQueues: Set(try row.decode("ruled_queues", as: [String].self)),
-            nextDue: JobStore.nextTime(row, "next_due"), now: now,
-            took: now.duration(since: try row.decode("statement_time")))
+            nextDue: JobStore.nextTime(row, "next_due"), now: try row.decode("now"))
     }
 
     /// The table `lanes` as two columns.
@@ -202,13 +198,13 @@ extension JobStore {
     /// Queues whose rules only the careful claim knows, as an array.
     static let ruledQueues: Fragment = "ARRAY(SELECT name FROM jobworker.held_queues WHERE has_rules)"
 
-    /// The tables `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need.
-    /// - Parameter listsLanes: Whether `lanes` is among them in any case.
-    func claiming(_ request: ClaimRequest, listsLanes: Bool = false) -> Fragment {
+    /// The tables `due`, `picked`, `claimed`, `claimed_jobs` of a claim, and what they need; `lanes` where it has to
+    /// look for them.
+    func claiming(_ request: ClaimRequest) -> Fragment {
         let named = request.queues.filter { $0.name != "*" }
         let others = request.queues.first { $0.name == "*" }?.free ?? 0
         let dueJobs =
-            request.lanes?.count == 1 && !listsLanes
+            request.lanes?.count == 1
             ? JobStore.dueOfOneLane(request, named: named, others: others)
             : JobStore.dueOfLanes(request, named: named, others: others)
         return """
@@ -379,7 +375,7 @@ extension JobStore {
             // Rows of their own the planner counts. Of an array it believes that it holds ten, and PostgreSQL then finds
             // it better to plan each claim anew, which takes longer than the claim does.
             let given: Fragment =
-                (1...8).contains(queues.count)
+                queues.count <= 8
                 ? .joined(
                     queues.map { "SELECT \($0), \(free[$0] ?? others), \(free[$0] == nil)" }, separator: " UNION ALL ")
                 : "SELECT * FROM unnest(\(queues), \(queues.map { free[$0] ?? others }), \(queues.map { free[$0] == nil }))"

@@ -11,8 +11,6 @@ package struct PollAnswer: Sendable {
     package let takenBack: TakenBack
     package var reaped: Int { takenBack.count }
     package let now: Timestamp
-    /// By the database's own clock: the way to it and back doesn't count.
-    package let took: Duration
     package let serverStartedAt: Timestamp
     /// When the next schedule is due; the least of all times where one waits to be looked at, `nil` where there is none.
     package let nextSchedule: Timestamp?
@@ -54,9 +52,8 @@ extension JobStore {
             WITH RECURSIVE \(presence.beating),
             \(attending)
             \(takingBack(reaping)),
-            \(claiming(request, listsLanes: true))
+            \(claiming(request))
             SELECT taken.reaped, taken.poisoned, clock_timestamp() AS database_time,
-                   statement_timestamp() AS statement_time,
                    pg_postmaster_start_time() AS server_started_at,
                    \(JobStore.laneColumns), \(JobStore.ruledQueues) AS ruled_queues,
                    \(JobStore.nextSchedule) AS next_schedule, \(JobStore.nextDelivery) AS next_delivery,
@@ -72,14 +69,12 @@ extension JobStore {
         guard let first = rows.first else {
             throw PostgresError(.malformed, operation: "jobworker:poll", message: "the statement gave no row")
         }
-        let now: Timestamp = try first.decode("database_time")
         let isEmpty = try first.decodeIfPresent("id", as: UUID.self) == nil
         return PollAnswer(
             claimed: isEmpty ? [] : try JobStore.claimedJobs(rows),
             lanes: try JobStore.lanes(first),
             ruledQueues: Set(try first.decode("ruled_queues", as: [String].self)),
-            takenBack: try TakenBack(first), now: now,
-            took: now.duration(since: try first.decode("statement_time")),
+            takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
             // What else is amiss, claimed jobs must run.
             nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextTime(first, "next_due"),

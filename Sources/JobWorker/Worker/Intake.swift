@@ -10,8 +10,6 @@ final class Intake: Sendable {
         var request: ClaimRequest
         /// By the rules of the queues.
         var isCareful = false
-        /// Looks at everything, from its beginning.
-        var walks: Bool { request.lanes == nil }
         /// The one job it is about, as announced.
         fileprivate var only: DueAnnouncement?
         /// Slots kept free for it, beside those of runs that it ends.
@@ -35,10 +33,13 @@ final class Intake: Sendable {
         /// A type was left out of a look, as enough of its jobs run: nobody knows what of it is due.
         var isTypeFull = false
         var lastCancel: ContinuousClock.Instant?
+        /// When a claim of one announced job ended.
+        var lastClaimOfOne = ContinuousClock.now - Intake.restBetweenOnes
     }
 
     /// So that many workers don't look all at once for a job that becomes due.
     private static let spread = 0.0..<0.01
+    private static let restBetweenOnes = Duration.milliseconds(2)
     /// Two overlap: while one waits for the disk the other is worked on.
     private static let underwayMax = 2
 
@@ -75,7 +76,7 @@ final class Intake: Sendable {
     @discardableResult
     func hear(_ announcement: DueAnnouncement) -> Bool {
         let free = running.free
-        let isAlone = state.withLock { state in
+        let mustClaim = state.withLock { state in
             if case .later(_, _, let due) = announcement {
                 // Early rather than late: the look finds out how long it is still.
                 let spread = Duration.seconds(Double.random(in: Intake.spread))
@@ -88,10 +89,11 @@ final class Intake: Sendable {
             if isAlone { state.only = announcement } else { state.lanes.hear(announcement) }
             if announcement == .unknown { state.plan.pollSoon(now: .now) }
             state.plan.wake(now: .now, free: free)
-            return isAlone
+            // What waited while the last one was claimed comes right after it: the poller takes all of it at once.
+            return isAlone && !obeysRules(state) && .now - state.lastClaimOfOne > Intake.restBetweenOnes
         }
-        if !isAlone { wakeup.raise() }
-        return isAlone
+        if !mustClaim { wakeup.raise() }
+        return mustClaim
     }
 
     /// A running job was cancelled: one of this process, or one that a claim on its way brings.
@@ -149,12 +151,10 @@ final class Intake: Sendable {
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
 
     /// The timer's look has been answered.
-    /// - Parameters:
-    ///   - nextDue: In what time the next job becomes due; `nil` where there is none.
-    ///   - duration: What it took the database to look at everything; `nil` where it didn't.
-    func polled(isReapingDone: Bool, pause: Duration, nextDue: Duration?, walkedFor duration: Duration?) {
+    /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
+    func polled(isReapingDone: Bool, pause: Duration, nextDue: Duration?) {
         state.withLock { state in
-            state.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause, walkedFor: duration)
+            state.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause)
             state.plan.knows(due: nextDue.map { Intake.moment(in: $0) })
         }
     }
@@ -180,30 +180,22 @@ final class Intake: Sendable {
             lookEverywhere(&state)
             state.lanes.learned(survey.lanes)
             state.ruledQueues = survey.ruledQueues
-            state.plan.searched(now: .now, took: duration, walkedFor: survey.took)
+            state.plan.searched(now: .now, took: duration)
             state.plan.knows(due: nextDue)
         }
     }
 
     // MARK: Claims
 
-    /// A claim by itself, where jobs are known to be.
+    /// - Parameter everywhere: The timer's look.
     /// - Returns: `nil` where none may begin now.
-    func begin() -> Claiming? { begin(everywhere: false, isAsked: false) }
-
-    /// The timer's look: at everything, where that doesn't take too much of the time.
-    /// - Parameter isAsked: Whether somebody waits for it: then it looks at everything.
-    /// - Returns: `nil` where it may not begin any more.
-    func beginPoll(isAsked: Bool) -> Claiming? { begin(everywhere: true, isAsked: isAsked) }
-
-    private func begin(everywhere: Bool, isAsked: Bool) -> Claiming? {
+    func begin(everywhere: Bool) -> Claiming? {
         state.withLock { state in
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
             if everywhere || obeysRules(state) { lookEverywhere(&state) }
             if everywhere { state.plan.asksForDue(now: .now) }
-            let walks = everywhere && (isAsked || state.plan.mayWalk(now: .now))
-            var claiming = reserve(&state, takesOnly: !everywhere, walks: walks, leaving: [])
+            var claiming = reserve(&state, everywhere: everywhere, leaving: [])
             if !everywhere, obeysRules(state) {
                 claiming.isCareful = true
                 claiming.request.limit = min(claiming.request.limit, JobStore.carefulMax)
@@ -221,7 +213,7 @@ final class Intake: Sendable {
                 return nil
             }
             lookEverywhere(&state)
-            return reserve(&state, takesOnly: true, walks: false, leaving: leaving)
+            return reserve(&state, everywhere: false, leaving: leaving)
         }
     }
 
@@ -239,9 +231,7 @@ final class Intake: Sendable {
         let (isDone, isCancelled) = state.withLock { state in
             if let everything {
                 state.ruledQueues = everything.ruledQueues
-                if claiming.walks {
-                    state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
-                }
+                state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
             }
             if let only = claiming.only {
                 if claimed.isEmpty { state.lanes.hear(only) }
@@ -254,6 +244,8 @@ final class Intake: Sendable {
                 state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
             }
             if let careful { state.plan.lookedCarefully(careful, now: .now) }
+            // Another claim had reserved the slots that this one was to fill.
+            if claiming.request.limit == 0, free > 0 { state.plan.mustLookAgain() }
             // The timer's look left the queues with rules to a claim of their own.
             if everything != nil, obeysRules(state) { state.plan.mustLookAgain() }
             if !left.isEmpty { lookForFullTypes(&state, free: free) }
@@ -295,17 +287,14 @@ final class Intake: Sendable {
         configuration().queues.contains { $0.maxConcurrent != nil } || !types().limits.isEmpty
     }
 
-    /// - Parameters:
-    ///   - takesOnly: Whether it may be about the one job that is all there is to look for.
-    ///   - walks: Whether everything is looked at, from its beginning.
-    private func reserve(_ state: inout State, takesOnly: Bool, walks: Bool, leaving: [Claim]) -> Claiming {
+    private func reserve(_ state: inout State, everywhere: Bool, leaving: [Claim]) -> Claiming {
         let types = types()
         let isLonely = state.underway == 0 || !isCapped
-        let only = takesOnly ? state.only : nil
+        let only = everywhere ? nil : state.only
         state.only = nil
         let lanes = only == nil ? state.lanes.asked() : []
         var (request, reserved) = running.reserve(
-            configuration(), types: types, lanes: walks ? nil : lanes, only: only?.job, leaving: leaving,
+            configuration(), types: types, lanes: everywhere ? nil : lanes, only: only?.job, leaving: leaving,
             claims: isLonely)
         if request.jobTypes.count < types.names.count { state.isTypeFull = true }
         if state.isSuspectUnderway { request.takesSuspect = false }
@@ -318,6 +307,7 @@ final class Intake: Sendable {
     /// - Returns: Whether it was the last of all.
     private func leave(_ state: inout State, _ claiming: Claiming) -> Bool {
         state.underway -= 1
+        if claiming.only != nil { state.lastClaimOfOne = .now }
         if claiming.request.takesSuspect { state.isSuspectUnderway = false }
         return state.isStopping && state.underway == 0
     }

@@ -43,9 +43,6 @@ struct PollPlan: Sendable {
     private var mustSearch = false
     /// Who isn't woken looks for such from time to time.
     private var nextSearch: ContinuousClock.Instant
-    /// Before this moment nothing is searched from its beginning. Where many jobs were claimed since an old snapshot began,
-    /// each such search walks past all that is left of them.
-    private var nextWalk: ContinuousClock.Instant
     /// When the next job that is known of becomes due.
     private var due: ContinuousClock.Instant?
     /// The same of those that were told of since the last look that asks for it began.
@@ -65,10 +62,6 @@ struct PollPlan: Sendable {
     private static let lastLookStep = Duration.milliseconds(625)
     private static let restBetweenSearches = Duration.milliseconds(100)
     private static let restBetweenPolls = Duration.milliseconds(100)
-    /// Of a worker's time at most a twentieth goes into walks that take longer than the short ones.
-    private static let restAfterWalk = 20
-    private static let shortWalk = Duration.milliseconds(20)
-    private static let longestRestAfterWalk = Duration.seconds(30)
     /// Each look in vain doubles it, some times: where others are faster all the time they see to the jobs, too.
     private static let restBetweenDueLooks = Duration.milliseconds(25)
     private static let dueLooksInVainMax = 5
@@ -76,9 +69,7 @@ struct PollPlan: Sendable {
     private static let restAfterChance = Duration.milliseconds(1)
 
     /// The first look is due at once.
-    init(now: ContinuousClock.Instant) {
-        (nextPoll, nextSearch, nextWalk, lastFind, wakes) = (now, now, now, now, (0, now))
-    }
+    init(now: ContinuousClock.Instant) { (nextPoll, nextSearch, lastFind, wakes) = (now, now, now, (0, now)) }
 
     /// - Parameters:
     ///   - isAsked: Whether somebody waits for a look that begins from now on.
@@ -89,7 +80,7 @@ struct PollPlan: Sendable {
         if free > 0 {
             if mustLook { return needsSearch(now: now) ? .search : .claim }
             if let nextChance, now >= nextChance { return .claim }
-            if let nextLook, now >= nextLook { return mayWalk(now: now) ? .search : .claim }
+            if let nextLook, now >= nextLook { return .search }
             if let nextDueLook, now >= nextDueLook { return .search }
             if isListening, !isEager, !isAttending { return .attend(true) }
         }
@@ -110,10 +101,8 @@ struct PollPlan: Sendable {
     // MARK: Jobs that become due
 
     private var nextDueLook: ContinuousClock.Instant? {
-        guard let due else { return nil }
-        let earliest = isListening ? max(due, nextWalk) : due
-        guard let lastDueLook else { return earliest }
-        return max(earliest, lastDueLook.at + PollPlan.restBetweenDueLooks * (1 << dueLooksInVain))
+        guard let due, let lastDueLook else { return due }
+        return max(due, lastDueLook.at + PollPlan.restBetweenDueLooks * (1 << dueLooksInVain))
     }
 
     /// Somebody tells that a job becomes due at this moment.
@@ -139,33 +128,17 @@ struct PollPlan: Sendable {
     // MARK: Looks
 
     /// Whether a claim where jobs are known to be could miss what should come first.
-    func needsSearch(now: ContinuousClock.Instant) -> Bool {
-        mayWalk(now: now) && (mustSearch || (!isAttending && now >= nextSearch))
-    }
-
-    /// Whether everything may be looked at from its beginning; else, where jobs are known to be. Who isn't told of other
-    /// places has to.
-    func mayWalk(now: ContinuousClock.Instant) -> Bool { !isListening || now >= nextWalk }
+    func needsSearch(now: ContinuousClock.Instant) -> Bool { mustSearch || (!isAttending && now >= nextSearch) }
 
     /// It is known where jobs may be.
-    /// - Parameters:
-    ///   - duration: Until the answer had come.
-    ///   - walk: What it took the database.
-    mutating func searched(now: ContinuousClock.Instant, took duration: Duration, walkedFor walk: Duration = .zero) {
+    mutating func searched(now: ContinuousClock.Instant, took duration: Duration) {
         mustSearch = false
-        nextSearch = now + max(PollPlan.restBetweenSearches, duration * PollPlan.restAfterWalk)
-        walked(now: now, for: walk)
-    }
-
-    private mutating func walked(now: ContinuousClock.Instant, for duration: Duration) {
-        let rest = min(duration * PollPlan.restAfterWalk, PollPlan.longestRestAfterWalk)
-        nextWalk = duration > PollPlan.shortWalk ? now + rest : now
+        nextSearch = now + max(PollPlan.restBetweenSearches, duration * 20)
     }
 
     /// Something may be due, nobody knows where. Anybody can say so, so it is looked for ten times a second at most.
     mutating func pollSoon(now: ContinuousClock.Instant) {
         nextPoll = min(nextPoll, max(now, lastPoll.map { $0 + PollPlan.restBetweenPolls } ?? now))
-        nextWalk = now
     }
 
     /// A slot has become free: worth a look if the last one left something behind.
@@ -247,17 +220,11 @@ struct PollPlan: Sendable {
     }
 
     /// The timer's look has been answered.
-    /// - Parameters:
-    ///   - pause: Until the next one; there is none while stale jobs are left.
-    ///   - duration: What it took the database to look at everything; `nil` where it didn't.
-    mutating func polled(
-        isReapingDone: Bool, now: ContinuousClock.Instant, pause: Duration, walkedFor duration: Duration?
-    ) {
+    /// - Parameter pause: Until the next one; there is none while stale jobs are left.
+    mutating func polled(isReapingDone: Bool, now: ContinuousClock.Instant, pause: Duration) {
         nextPoll = isReapingDone ? now + pause : now
         lastPoll = now
-        guard let duration else { return }
         nextSearch = now + PollPlan.restBetweenSearches
-        walked(now: now, for: duration)
     }
 }
 

@@ -91,7 +91,7 @@ final class Poller: Sendable {
     // MARK: Hearing
 
     /// Something may be due. A job by itself is claimed at once, by the thread that heard of it: the loop would have to
-    /// be woken first. Who tells of more has to wait for that.
+    /// be woken first. What is told meanwhile waits for that, and is left to the loop.
     func hear(_ announcement: DueAnnouncement) async {
         guard intake.hear(announcement) else { return }
         // What went wrong the loop tells, which tries again.
@@ -171,7 +171,7 @@ final class Poller: Sendable {
 
     /// - Returns: `false` where no claim may begin now.
     private func claim() async throws(PostgresError) -> Bool {
-        guard let claiming = intake.begin() else { return false }
+        guard let claiming = intake.begin(everywhere: false) else { return false }
         state.metrics.polled(.wake)
         do throws(PostgresError) {
             let careful = claiming.isCareful ? try await store.claimCarefully(claiming.request) : nil
@@ -196,9 +196,9 @@ final class Poller: Sendable {
     /// The timer's look: presence, reaping, a claim and when the next schedule, delivery and job are due, in one statement.
     private func poll() async throws(PostgresError) {
         let configuration = configuration()
-        let callers = wishes.withLock { $0.callers.count }
-        guard let claiming = intake.beginPoll(isAsked: callers > 0) else { return }
+        guard let claiming = intake.begin(everywhere: true) else { return }
         let (request, types) = (claiming.request, intake.types())
+        let callers = wishes.withLock { $0.callers.count }
         let reaping = ReapRequest(
             staleAfter: configuration.staleAfter, jobTypes: types.names, retry: configuration.retry,
             isAllowed: state.snapshot.mayReap(configuration, now: .now))
@@ -232,7 +232,7 @@ final class Poller: Sendable {
         admit(answer.claimed)
         intake.polled(
             isReapingDone: answer.reaped < reaping.batch, pause: pause(),
-            nextDue: answer.nextDue?.duration(since: answer.now), walkedFor: claiming.walks ? answer.took : nil)
+            nextDue: answer.nextDue?.duration(since: answer.now))
         let survey = LaneSurvey(
             lanes: answer.lanes, ruledQueues: answer.ruledQueues, nextDue: answer.nextDue, now: answer.now)
         intake.end(claiming, claimed: answer.claimed, everything: survey)

@@ -82,19 +82,6 @@ import Testing
         _ = try await database.store().poll(.test(), presence: .test(), reaping: .test())
     }
 
-    @Test(arguments: [0, 1, 3])
-    func `a poll claims where it is told to look, and nowhere else`(lanes count: Int) async throws {
-        let lanes = [("default", 0), ("default", 5), ("mail", 0)].map {
-            ClaimRequest.Lane(queue: $0.0, priority: $0.1, from: nil)
-        }
-        var jobs: [UUID] = []
-        for lane in lanes { jobs.append(try await database.insertJob(queue: lane.queue, priority: lane.priority)) }
-        let answer = try await database.store().poll(
-            .test(queues: [("*", 10)], limit: 10, lanes: Array(lanes.prefix(count))), presence: .test(),
-            reaping: .test())
-        #expect(Set(answer.claimed.map(\.job.id)) == Set(jobs.prefix(count)))
-    }
-
     @Test func `nothing starts early`() async throws {
         try await database.insertJob(scheduledIn: .milliseconds(500_000))
         try await database.insertJob(retryIn: .seconds(1))

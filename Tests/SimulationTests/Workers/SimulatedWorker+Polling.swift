@@ -81,8 +81,7 @@ extension SimulatedWorker {
                         askedAt: askedAt, configuration, now: simulation.instant)
                     let pause = configuration.pollInterval * (1 - 0.2 * simulation.dice.share())
                     plan.polled(
-                        isReapingDone: found.reaped < SimulatedWorker.batch, now: simulation.instant, pause: pause,
-                        walkedFor: .zero)
+                        isReapingDone: found.reaped < SimulatedWorker.batch, now: simulation.instant, pause: pause)
                     plan.knows(due: found.nextDue)
                 }
                 _ = contact.answered(now: simulation.instant)

@@ -74,6 +74,30 @@ import Testing
         #expect(from(due, 0) == ClaimRequest.Place(due: jobs[1].job.dueAt, id: jobs[1].job.id))
     }
 
+    @Test func `a lane that is learned of while a look is under way isn't seen by that look`() {
+        var due = discovered([("default", 0)])
+        let request = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: 5)], lanes: due.asked(), limit: 5,
+            takesSuspect: true, staleAfter: .seconds(120))
+        due.learned([Lane(queue: "default", priority: 10, from: nil)])
+        due.looked(for: request, claimed: [job(due: noon)], askedAt: start)
+        #expect(from(due, 10) == nil && from(due, 0) == end)
+    }
+
+    @Test func `what is told to lie further back while a look is under way isn't seen by that look`() {
+        var due = discovered([("default", 0)])
+        look(&due, bringing: [])
+        let request = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: 5)], lanes: due.asked(), limit: 5,
+            takesSuspect: true, staleAfter: .seconds(120))
+        let early = noon.advanced(by: .seconds(-60))
+        due.hear(.lane(queue: "default", priority: 0, due: early))
+        // Another look begins, and sees it.
+        #expect(due.asked().map(\.from) == [ClaimRequest.Place(due: early)])
+        due.looked(for: request, claimed: [], askedAt: start)
+        #expect(from(due, 0) == ClaimRequest.Place(due: early))
+    }
+
     @Test func `lanes that a full look didn't come to stay as they are`() {
         var due = discovered()
         look(&due, limit: 1, bringing: [job(priority: 5, due: noon)])

@@ -15,7 +15,7 @@ import Testing
         var plan = PollPlan(now: start)
         plan.asksForDue(now: start)
         look(&plan, at: 0)
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(60), walkedFor: .zero)
+        plan.polled(isReapingDone: true, now: start, pause: .seconds(60))
         plan.knows(due: due.map(at))
         return plan
     }

@@ -11,7 +11,7 @@ import Testing
     private func rested() -> PollPlan {
         var plan = PollPlan(now: start)
         look(&plan, bringing: 0, of: 5)
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .zero)
+        plan.polled(isReapingDone: true, now: start, pause: .seconds(5))
         return plan
     }
 
@@ -80,67 +80,8 @@ import Testing
 
     @Test func `there is no pause while stale jobs are left`() {
         var plan = rested()
-        plan.polled(isReapingDone: false, now: start + .seconds(1), pause: .seconds(5), walkedFor: .zero)
+        plan.polled(isReapingDone: false, now: start + .seconds(1), pause: .seconds(5))
         #expect(action(plan) == .poll)
-    }
-
-    // MARK: Looks that take long
-
-    @Test func `after a look at everything that took long, looks go where jobs are known to be`() {
-        var plan = waiting()
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .seconds(1))
-        #expect(!plan.mayWalk(now: start + .seconds(19)) && plan.mayWalk(now: start + .seconds(20)))
-        // A look at known places changes nothing about that.
-        plan.polled(isReapingDone: true, now: start + .seconds(5), pause: .seconds(5), walkedFor: nil)
-        #expect(!plan.mayWalk(now: start + .seconds(19)) && plan.mayWalk(now: start + .seconds(20)))
-        plan.wake(now: start + .seconds(6), free: 5)
-        #expect(action(plan, after: .seconds(6)) == .claim)
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .seconds(9))
-        #expect(!plan.mayWalk(now: start + .seconds(29)) && plan.mayWalk(now: start + .seconds(30)))
-    }
-
-    @Test func `a search that took long counts as a look at everything`() {
-        var plan = waiting()
-        plan.searched(now: start, took: .seconds(1), walkedFor: .seconds(1))
-        #expect(!plan.mayWalk(now: start + .seconds(19)) && plan.mayWalk(now: start + .seconds(20)))
-    }
-
-    @Test func `who isn't told of jobs looks at everything, however long it takes`() {
-        var plan = rested()
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .seconds(1))
-        #expect(plan.mayWalk(now: start))
-    }
-
-    @Test func `a job that becomes due is left to the timer's look while everything may not be looked at`() {
-        var plan = waiting()
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .milliseconds(200))
-        plan.knows(due: start + .seconds(1))
-        look(&plan, bringing: 0, of: 5)
-        #expect(action(plan, after: .milliseconds(1000)) != .search)
-        #expect(action(plan, after: .milliseconds(4000)) == .search)
-    }
-
-    @Test func `who begins to wait after such a look looks where jobs are known to be`() {
-        var plan = rested()
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .seconds(1))
-        plan.isListening = true
-        plan.attended(true, now: start)
-        #expect(action(plan, after: .zero) == .claim)
-        look(&plan, bringing: 0, of: 5)
-        #expect(action(plan, after: .milliseconds(5)) == .claim)
-    }
-
-    @Test func `a look at everything that took a moment may be repeated at once`() {
-        var plan = rested()
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .milliseconds(20))
-        #expect(plan.mayWalk(now: start))
-    }
-
-    @Test func `where something may be anywhere, everything is looked at`() {
-        var plan = rested()
-        plan.polled(isReapingDone: true, now: start, pause: .seconds(5), walkedFor: .seconds(1))
-        plan.pollSoon(now: start + .seconds(1))
-        #expect(action(plan) == .poll && plan.mayWalk(now: start + .seconds(1)))
     }
 
     // MARK: Waiting to be woken
