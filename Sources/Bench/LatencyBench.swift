@@ -111,7 +111,9 @@ package struct LatencyBench: Sendable {
         defer { running.cancel() }
         for await _ in worker.state.transitions where worker.state.snapshot.isListening { break }
         let client = try await Connection.open(database.settings)
-        let floors = (try await WakeupFloor.prepare(database, .alike), try await WakeupFloor.prepare(database, .bare))
+        let floors = (
+            alike: try await WakeupFloor.prepare(database, .alike), bare: try await WakeupFloor.prepare(database, .bare)
+        )
         // The first times include preparing the statements.
         for _ in 0..<10 { _ = try await time(client, floors, arrivals) }
 
@@ -123,8 +125,8 @@ package struct LatencyBench: Sendable {
         feeder.cancel()
         _ = await feeder.result
 
-        await floors.0.close()
-        await floors.1.close()
+        await floors.alike.close()
+        await floors.bare.close()
         await client.close()
         worker.stop()
         _ = try await running.value

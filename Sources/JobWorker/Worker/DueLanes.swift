@@ -75,14 +75,11 @@ package struct DueLanes: Sendable {
         let end = Place(due: clock.database.advanced(by: askedAt - clock.answered - DueLanes.margin))
         let free = Dictionary(request.queues.map { ($0.name, $0.free) }) { first, _ in first }
         let byQueue = Dictionary(grouping: claimed, by: \.job.queue)
-        let asked = request.lanes.map { lanes in
-            Dictionary(lanes.map { (Lane(queue: $0.queue, priority: $0.priority), $0.from) }) { first, _ in first }
-        }
-        for (lane, before) in seen {
-            // What has been learned, or told to lie further back, since the look began isn't seen by it.
-            if let asked {
-                guard let from = asked[lane], DueLanes.isNoEarlier(before, than: from) else { continue }
-            }
+        let asked = request.lanes ?? seen.keys.map { .init(queue: $0.queue, priority: $0.priority, from: nil) }
+        for part in asked {
+            let lane = Lane(queue: part.queue, priority: part.priority)
+            // What was told meanwhile to lie further back isn't seen by this look.
+            guard let before = seen[lane], DueLanes.earlier(before, part.from) == part.from else { continue }
             let found = byQueue[lane.queue] ?? []
             let share = min(free[lane.queue] ?? free["*"] ?? 0, request.limit)
             let isCut = found.count >= share || claimed.count >= request.limit
@@ -111,12 +108,6 @@ package struct DueLanes: Sendable {
     private static func earlier(_ left: Place?, _ right: Place?) -> Place? {
         guard let left, let right else { return nil }
         return min(left, right)
-    }
-
-    /// `nil` is the earliest.
-    private static func isNoEarlier(_ left: Place?, than right: Place?) -> Bool {
-        guard let right else { return true }
-        return left.map { $0 >= right } ?? false
     }
 
     private static func later(_ left: Place?, _ right: Place) -> Place {
