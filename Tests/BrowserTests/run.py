@@ -602,6 +602,24 @@ def drive(system, browser, output, test):
                     assert not found, [(path, entry["nodes"][0]["html"][:200]) for entry in found]
             other.context.close()
 
+    @test
+    def a_row_that_has_just_changed_can_be_read_as_well():
+        for look in ("light", "dark"):
+            other = new_page(color_scheme=look)
+            sign_in(other, system)
+            other.goto(f"{system.url}/jobs")
+            # Held at its beginning, where a row stands out most.
+            held = other.evaluate("""() => {
+                document.querySelectorAll("tr[data-job]").forEach((row) => row.classList.add("changed"));
+                const flashes = document.getAnimations().filter((each) => each.animationName === "changed");
+                flashes.forEach((each) => { each.pause(); each.currentTime = 0; });
+                return flashes.length;
+            }""")
+            assert held > 10, f"{held} rows"
+            found = Axe().run(other, options={"runOnly": ["color-contrast"]}).response["violations"]
+            assert not found, [(look, entry["nodes"][0]["html"][:200]) for entry in found]
+            other.context.close()
+
     # MARK: Many pages
 
     @test
