@@ -171,8 +171,9 @@ package final class RunningDaemon: Sendable {
 package func runProgram(
     _ command: [String], environment: [String: String] = [:]
 ) async -> (status: Int32, output: String) {
-    let process = TiedProcess(command, environment: environment)
-    var output = ""
-    for await line in process.lines { output += line + "\n" }
-    return (await process.ended() ?? -1, output)
+    // By a file: of very many lines the process keeps only the last ones for its reader.
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("output-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: file) }
+    let status = await TiedProcess(command, environment: environment, log: file.path).ended()
+    return (status ?? -1, String(decoding: (try? Data(contentsOf: file)) ?? Data(), as: UTF8.self))
 }
