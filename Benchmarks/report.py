@@ -21,8 +21,16 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PICTURE = "docs/images/throughput.svg"
 OURS, BOUND = "jobworker", "bound"
 # What the README tells; the whole is in table.md.
-HEADLINES = ["drain_5", "drain_50", "drain_500", "enqueue_one_by_one", "enqueue_batches", "latency_p50", "latency_p99",
-             "start", "idle_memory", "idle_cpu", "idle_transactions", "memory_running", "memory_after"]
+HEADLINES = [
+    "drain_5", "drain_5_silent", "drain_50", "drain_50_silent", "drain_500", "drain_500_silent",
+    "enqueue_one_by_one", "enqueue_batches",
+    "latency_p50", "latency_p50_bare", "latency_p99", "latency_p99_bare",
+    "start", "ready", "idle_memory", "idle_cpu", "idle_transactions", "memory_running", "memory_after",
+    "allocations_5", "allocations_50", "allocations_500",
+    "claim finished jobs p99", "claim future jobs of any priority p99", "claim due jobs of a type nobody serves p99",
+    "claim dead rows after churn p99", "claim dead rows under an old snapshot p99",
+    "scale_rate", "scale_pgbench",
+]
 
 
 def number(value):

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 
+import allocations
 import report
 import scale_out
 from server import Server, Unavailable, ends_in_order
@@ -36,7 +37,8 @@ class Sizes:
         self.idle_seconds = 10
         self.long_idle_seconds = 60
         self.memory_jobs = 1_000_000
-        self.claim = []
+        self.allocation_jobs = 20_000
+        self.claim = ["--snapshot-seconds", "600"]
         if is_quick:
             self.drains = [(slots, processes, 1_000) for slots, processes, _ in self.drains]
             self.peer_drains = {name: {5: 500, 50: 500} for name in self.peer_drains}
@@ -44,8 +46,9 @@ class Sizes:
             self.latencies = 20
             self.idle_seconds, self.long_idle_seconds = 2, 5
             self.memory_jobs = 2_000
+            self.allocation_jobs = 500
             self.claim = ["--claims", "20", "--finished", "50000", "--future", "10000", "--other-queues", "10000",
-                          "--unserved", "2000", "--churned", "2000", "--retired", "100000"]
+                          "--unserved", "2000", "--churned", "2000", "--snapshot-seconds", "2", "--retired", "100000"]
 
 
 class Results:
@@ -177,15 +180,34 @@ class Jobworker:
         got = self.bench("memory", "--jobs", self.sizes.memory_jobs)
         self.results.add("memory_running", f"resident memory, {got['slots']} jobs running", "MB", **{OURS: got["running"]})
         self.results.add("memory_after", f"resident memory, after {got['jobs']:,} jobs", "MB", **{OURS: got["after"]})
+        say("    allocations")
+        self.count_allocations()
         say("    claims in full tables")
         for condition in self.bench("claim", *self.sizes.claim)["conditions"]:
+            over = f" over {condition['seconds']} s" if condition["seconds"] else ""
             for key, words in (("claim", "claim of ten"), ("look", "look that finds nothing"),
                                ("poll", "timer's look, nothing to take")):
                 for share in ("p50", "p99"):
                     self.results.add(
-                        f"{key} {condition['name']} {share}", f"{words}, {condition['rows']:,} {condition['name']}, {share}",
+                        f"{key} {condition['name']} {share}", f"{words}, {condition['rows']:,} {condition['name']}{over}, {share}",
                         "ms", **{OURS: condition[key]["milliseconds"][share],
                                  BOUND: condition[key]["empty_milliseconds"][share]})
+
+
+    def count_allocations(self):
+        """On a server of its own, as the workers there are."""
+        try:
+            got = allocations.measure(self.program, jobs=self.sizes.allocation_jobs, runs=self.sizes.rounds)
+        except Unavailable as reason:
+            say(f"    skipped: {reason}")
+            return
+        self.results.raw.append({"command": ["allocations"], "result": got})
+        for each in got["slots"]:
+            for key, title, unit in (("allocations", "allocations of a job without work", ""),
+                                     ("bytes", "what they ask for", "bytes")):
+                for value in each[key]:
+                    self.results.add(f"{key}_{each['slots']}", f"{title}, {each['slots']} slots", unit, **{OURS: value})
+        self.results.add("allocations_idle", "allocations of an idle worker", "per s", **{OURS: got["idle"]["allocations"]})
 
 
 def add_scale_out(results, program, is_quick):
@@ -299,8 +321,8 @@ def usage(process):
 PARTS = ("rounds", "once", "scale-out")
 
 
-def measure_all(actors, sizes, parts):
-    for number in range(sizes.rounds if "rounds" in parts else 0):
+def measure_rounds(actors, sizes):
+    for number in range(sizes.rounds):
         say(f"==> Round {number + 1} of {sizes.rounds}")
         first = number % len(actors)
         turn = actors[first:] + actors[:first]
@@ -312,12 +334,6 @@ def measure_all(actors, sizes, parts):
             say(f"    {what}")
             for actor in turn:
                 getattr(actor, what)()
-    if "once" not in parts:
-        return
-    say("==> Once")
-    for actor in actors:
-        if actor.name == OURS:
-            actor.once()
 
 
 def written(document, output):
@@ -346,17 +362,26 @@ def main():
     try:
         version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout.strip()
         with Server() as server:
-            actors = [Jobworker(program, server, results)]
+            ours = Jobworker(program, server, results)
+            peers = []
             if arguments.peers_python:
-                actors += [Peer(name, arguments.peers_python, server, results) for name in sizes.peer_drains]
-            measure_all(actors, sizes, parts)
+                peers = [Peer(name, arguments.peers_python, server, results) for name in sizes.peer_drains]
             postgres = server.version
-        peers = [actor.about for actor in actors if actor.name != OURS]
-        # What comes next may fail; half an hour of measuring isn't lost by it.
-        document = written(results.document(postgres, version, peers), output)
+
+            # After each part, as the next one may fail.
+            def so_far():
+                return written(results.document(postgres, version, [peer.about for peer in peers]), output)
+
+            if "rounds" in parts:
+                measure_rounds([ours, *peers], sizes)
+                document = so_far()
+            if "once" in parts:
+                say("==> Once")
+                ours.once()
+                document = so_far()
         if "scale-out" in parts:
             add_scale_out(results, program, arguments.quick)
-            document = written(results.document(postgres, version, peers), output)
+            document = so_far()
     except Unavailable as problem:
         sys.exit(f"Cannot go on: {problem}")
     print(report.table(document))

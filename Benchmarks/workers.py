@@ -22,13 +22,15 @@ class Fleet:
             fleet.drain(10_000)
     """
 
-    def __init__(self, program, server, processes, slots, hosts=None):
+    def __init__(self, program, server, processes, slots, hosts=None, environment=None):
         """
         hosts: for each process in turn, the network namespace it lives in and the address of the server there;
                without them all use the Unix socket
+        environment: more variables, of the workers alone and not of what starts them
         """
         self.program, self.server, self.processes, self.slots = program, server, processes, slots
         self.hosts = hosts or [(None, None)]
+        self.environment = ["env", *(f"{name}={value}" for name, value in (environment or {}).items())]
         self.running = []
 
     @staticmethod
@@ -63,7 +65,7 @@ class Fleet:
         place = ["ip", "netns", "exec", namespace] if namespace else []
         with open(own / "log", "w") as log:
             self.running.append(subprocess.Popen(
-                [*place, "setpriv", "--pdeathsig=TERM", "--", self.program, "run"], stdout=log, stderr=log,
+                [*place, "setpriv", "--pdeathsig=TERM", "--", *self.environment, self.program, "run"], stdout=log, stderr=log,
                 start_new_session=True,
                 env={**os.environ, "DATABASE_URL": self.server.url(DATABASE, address, LOGIN),
                      "RUNTIME_DIRECTORY": str(own), "WORKER_INSTANCE": f"{self.name}-{number}",

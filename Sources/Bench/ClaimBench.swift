@@ -19,6 +19,10 @@ package struct ClaimBench: Sendable {
         package var otherQueues = 1_000_000
         package var unserved = 100_000
         package var churned = 100_000
+        /// Over how many seconds the churn is spread, with autovacuum as shipped; 0 for at once, and none vacuumed.
+        package var churnSeconds = 0
+        /// The same of the churn that an old snapshot sees nothing of: so old is the snapshot then, at least.
+        package var snapshotSeconds = 0
         package var retired = 500_000
 
         package init() {}
@@ -34,6 +38,8 @@ package struct ClaimBench: Sendable {
     package struct Condition: Sendable, Encodable {
         package let name: String
         package let rows: Int
+        /// Over how many seconds they came; 0 for at once.
+        package let seconds: Int
         /// Claims that take a whole batch.
         package let claim: Times
         /// Looks for an announced job that somebody else has taken.
@@ -92,7 +98,8 @@ package struct ClaimBench: Sendable {
             await reader?.close()
             conditions.append(
                 Condition(
-                    name: crowd.name, rows: crowd.rows, claim: Times(crowded.claim, empty: empty.claim),
+                    name: crowd.name, rows: crowd.rows, seconds: crowd.seconds,
+                    claim: Times(crowded.claim, empty: empty.claim),
                     look: Times(crowded.look, empty: empty.look), poll: Times(crowded.poll, empty: empty.poll),
                     retired: retired))
             try await connection.runScript(
@@ -208,11 +215,18 @@ package struct ClaimBench: Sendable {
         try await connection.runScript("VACUUM ANALYZE public.jobs")
     }
 
-    /// Rows that are added, claimed and completed, a thousand in each transaction, and never vacuumed.
+    /// Rows that are added, claimed and completed: a thousand in each transaction and never vacuumed, or as many in each
+    /// second as it takes.
     private func churn(_ crowd: Crowd, _ connection: Connection) async throws {
-        try await connection.runScript("ALTER TABLE public.jobs SET (autovacuum_enabled = off)")
-        for first in stride(from: 1, through: crowd.rows, by: 1000) {
-            let numbers = first...min(first + 999, crowd.rows)
+        if crowd.seconds == 0 {
+            try await connection.runScript("ALTER TABLE public.jobs SET (autovacuum_enabled = off)")
+        }
+        let size = crowd.seconds == 0 ? 1000 : max(1, crowd.rows / crowd.seconds)
+        let began = ContinuousClock.now
+        for first in stride(from: 1, through: crowd.rows, by: size) {
+            let share = Double(first - 1) / Double(crowd.rows)
+            try await Task.sleep(until: began + .seconds(Double(crowd.seconds) * share))
+            let numbers = first...min(first + size - 1, crowd.rows)
             try await connection.runScript(crowd.insert(numbers, workspace: database.workspaceID.text))
             try await connection.runScript(
                 """
@@ -225,6 +239,7 @@ package struct ClaimBench: Sendable {
                 WHERE status = 'processing'
                 """)
         }
+        try await Task.sleep(until: began + .seconds(crowd.seconds))
     }
 }
 
@@ -286,6 +301,8 @@ private struct Crowd {
     var age = "2 days"
     /// Whether the rows are claimed and completed after that, none of them vacuumed.
     var isChurn = false
+    /// Over how many seconds that goes on; 0 for at once.
+    var seconds = 0
     /// Whether a session still sees the table as it was before.
     var isWatched = false
     /// Whether they are taken away meanwhile.
@@ -309,10 +326,11 @@ private struct Crowd {
                 columns: ", job_type", values: ", 'bench.unserved'"),
             Crowd(
                 name: "dead rows after churn", rows: options.churned,
-                columns: ", job_type", values: ", 'noop'", isChurn: true),
+                columns: ", job_type", values: ", 'noop'", isChurn: true, seconds: options.churnSeconds),
             Crowd(
                 name: "dead rows under an old snapshot", rows: options.churned,
-                columns: ", job_type", values: ", 'noop'", isChurn: true, isWatched: true),
+                columns: ", job_type", values: ", 'noop'", isChurn: true, seconds: options.snapshotSeconds,
+                isWatched: true),
             Crowd(
                 name: "old jobs that retention takes away meanwhile", rows: options.retired,
                 columns: ", job_type, status, attempts, lease_token, worker_id, started_at, completed_at",

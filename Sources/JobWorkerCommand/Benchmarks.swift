@@ -281,6 +281,12 @@ extension Benchmarks {
         @Option(help: "Jobs that were added, claimed and completed without a vacuum.")
         var churned = 100_000
 
+        @Option(help: "Over how many seconds these come, with autovacuum as shipped; 0: at once, and none vacuumed.")
+        var churnSeconds = 0
+
+        @Option(help: "The same of those that come while a session holds an older snapshot open: so old is it then.")
+        var snapshotSeconds = 0
+
         @Option(help: "Old jobs that retention takes away meanwhile.")
         var retired = 500_000
 
@@ -293,13 +299,15 @@ extension Benchmarks {
             ] {
                 try check(name, rows, 0...1_000_000_000)
             }
+            try check("churn-seconds", churnSeconds, 0...86_400)
+            try check("snapshot-seconds", snapshotSeconds, 0...86_400)
         }
 
         func run() async throws {
             var wanted = ClaimBench.Options()
             (wanted.claims, wanted.batch, wanted.finished, wanted.future) = (claims, batch, finished, future)
             (wanted.otherQueues, wanted.unserved, wanted.churned) = (otherQueues, unserved, churned)
-            wanted.retired = retired
+            (wanted.churnSeconds, wanted.snapshotSeconds, wanted.retired) = (churnSeconds, snapshotSeconds, retired)
             let result = try await options.withDatabase { try await ClaimBench(database: $0, options: wanted).run() }
             try options.show(
                 result,
@@ -307,14 +315,16 @@ extension Benchmarks {
                     "\(claims) claims of \(batch) jobs each, \(claims) looks that find nothing, and as many of the timer at "
                         + "everything, by \(result.role)"
                 ]
-                    + result.conditions.flatMap { condition in
-                        [
-                            "\(condition.rows) \(condition.name)" + (condition.retired.map { ": \($0)" } ?? ""),
-                            line("claim", condition.claim),
-                            line("look ", condition.look),
-                            line("timer", condition.poll),
-                        ]
-                    }).joined(separator: "\n"))
+                    + result.conditions.flatMap(lines)).joined(separator: "\n"))
+        }
+
+        private func lines(_ condition: ClaimBench.Condition) -> [String] {
+            let span = condition.seconds > 0 ? ", over \(condition.seconds) s" : ""
+            let retired = condition.retired.map { ": \($0)" } ?? ""
+            return [
+                "\(condition.rows) \(condition.name)\(span)\(retired)",
+                line("claim", condition.claim), line("look ", condition.look), line("timer", condition.poll),
+            ]
         }
 
         private func line(_ name: String, _ times: ClaimBench.Times) -> String {

@@ -81,9 +81,11 @@ import Testing
     @Test func `claims are told for every crowd of rows, beside the table without`() async throws {
         let json = try await figures(
             "claim", "--claims", "3", "--batch", "2", "--finished", "200", "--future", "100", "--other-queues", "100",
-            "--unserved", "50", "--churned", "1500", "--retired", "3000")
+            "--unserved", "50", "--churned", "1500", "--churn-seconds", "1", "--snapshot-seconds", "2", "--retired",
+            "3000")
         let conditions = try #require(json["conditions"]?.array)
         #expect(conditions.map { $0["rows"] } == [200, 100, 100, 50, 1500, 1500, 3000])
+        #expect(conditions.map { $0["seconds"] } == [0, 0, 0, 0, 1, 2, 0])
         #expect(conditions.map { isPositive($0["retired"]) } == [false, false, false, false, false, false, true])
         for condition in conditions {
             for kind in ["claim", "look", "poll"] {
@@ -138,6 +140,7 @@ import Testing
         (["enqueue", "--clients", "91"], "--clients must be 1 to 90"),
         (["claim", "--future=-1"], "--future must be 0 to 1000000000"),
         (["claim", "--batch", "0"], "--batch must be 1 to 1000"),
+        (["claim", "--snapshot-seconds", "86401"], "--snapshot-seconds must be 0 to 86400"),
         (["idle", "--seconds", "0"], "--seconds must be 1 to 86400"),
         (["memory", "--jobs", "0"], "--jobs must be 1 to 1000000000"),
     ])
