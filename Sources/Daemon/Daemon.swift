@@ -100,7 +100,7 @@ public struct Daemon: Sendable {
             configuration: WorkerConfiguration(
                 configuration, identity: identity, version: version, holdsInstanceLock: lock != nil),
             pool: pool, listen: settings(configuration.listenConnection, "listen"),
-            processors: types.registry, logger: logger,
+            processors: types.registry, logger: logger, logsLazily: true,
             webhooks: WebhookSender(client: webhookClient, vault: vault), check: whenConnected(pool),
             migrate: migratingFirst ? migration() : nil)
         // Figures have a connection of their own, opened when somebody asks for them.

@@ -38,6 +38,8 @@ public final class LogLimiter: Sendable {
         var omittedSince: ContinuousClock.Instant?
         var text = ""
         var messageID: String?
+        /// The id of the kind's latest line, and whether such are always written.
+        var latest: (id: String?, isExempt: Bool)
     }
 
     /// Most lines of a kind that come at once.
@@ -101,26 +103,41 @@ public final class LogLimiter: Sendable {
     func admits(_ event: LogEvent) -> Bool {
         guard event.level >= .info else { return true }
         let id = event.metadata?[messageIDKey]?.description
-        if let id, exempt.contains(id) { return true }
         let moment = now()
         let kind = Kind(level: event.level, file: event.file, line: event.line)
         let (isAdmitted, isFirst) = buckets.withLock { buckets in
-            var bucket = buckets[kind] ?? Bucket(tokens: burst, filledAt: moment)
-            bucket.tokens = min(burst, bucket.tokens + (moment - bucket.filledAt) / .seconds(1) * perSecond)
-            bucket.filledAt = moment
-            defer { buckets[kind] = bucket }
-            guard bucket.tokens < 1 else {
-                bucket.tokens -= 1
-                return (true, false)
-            }
-            bucket.omitted += 1
-            guard bucket.omittedSince == nil else { return (false, false) }
-            bucket.omittedSince = moment
-            bucket.text = event.message.description
-            bucket.messageID = id
-            return (false, true)
+            // In place: a copy back and forth costs more than all else here.
+            let place = buckets.index(forKey: kind) ?? add(kind, to: &buckets, at: moment)
+            return admits(event, id, at: moment, &buckets.values[place])
         }
         if isFirst { begin.yield() }
         return isAdmitted
+    }
+
+    private func add(
+        _ kind: Kind, to buckets: inout [Kind: Bucket], at moment: ContinuousClock.Instant
+    ) -> Dictionary<Kind, Bucket>.Index {
+        buckets[kind] = Bucket(tokens: burst, filledAt: moment, latest: (nil, false))
+        guard let place = buckets.index(forKey: kind) else { preconditionFailure("it was put there just now") }
+        return place
+    }
+
+    private func admits(
+        _ event: LogEvent, _ id: String?, at moment: ContinuousClock.Instant, _ bucket: inout Bucket
+    ) -> (isAdmitted: Bool, isFirst: Bool) {
+        if bucket.latest.id != id { bucket.latest = (id, id.map(exempt.contains) ?? false) }
+        if bucket.latest.isExempt { return (true, false) }
+        bucket.tokens = min(burst, bucket.tokens + (moment - bucket.filledAt) / .seconds(1) * perSecond)
+        bucket.filledAt = moment
+        guard bucket.tokens < 1 else {
+            bucket.tokens -= 1
+            return (true, false)
+        }
+        bucket.omitted += 1
+        guard bucket.omittedSince == nil else { return (false, false) }
+        bucket.omittedSince = moment
+        bucket.text = event.message.description
+        bucket.messageID = id
+        return (false, true)
     }
 }

@@ -39,10 +39,7 @@ public struct Row: Sendable {
     public func decode<Value: PostgresDecodable>(
         _ column: String, as type: Value.Type = Value.self
     ) throws(PostgresError) -> Value {
-        guard let value = try decodeIfPresent(column, as: type) else {
-            throw columns.error("column \(column) is NULL, a value was expected")
-        }
-        return value
+        try decode(self.column(column))
     }
 
     /// One field, `nil` for SQL NULL.
@@ -51,13 +48,40 @@ public struct Row: Sendable {
     public func decodeIfPresent<Value: PostgresDecodable>(
         _ column: String, as type: Value.Type = Value.self
     ) throws(PostgresError) -> Value? {
-        guard let index = columns.index[column] else {
-            throw columns.error("the answer has no column \(column)")
+        try decodeIfPresent(self.column(column))
+    }
+
+    /// Where a column is, for all rows of the same answer: found once where many are read.
+    /// - Throws: `PostgresError` with `.malformed` when there is none of that name.
+    @inlinable
+    public func column<Value: PostgresDecodable>(
+        _ name: String, as type: Value.Type = Value.self
+    ) throws(PostgresError) -> Column<Value> {
+        guard let index = columns.index[name] else { throw columns.error("the answer has no column \(name)") }
+        return Column(index: index)
+    }
+
+    /// One field.
+    /// - Parameter column: Of a row of the same answer.
+    /// - Throws: `PostgresError` with `.malformed` when it is NULL or of another form.
+    @inlinable
+    public func decode<Value>(_ column: Column<Value>) throws(PostgresError) -> Value {
+        guard let value = try decodeIfPresent(column) else {
+            throw columns.error("column \(columns.names[column.index]) is NULL, a value was expected")
         }
+        return value
+    }
+
+    /// One field, `nil` for SQL NULL.
+    /// - Parameter column: Of a row of the same answer.
+    /// - Throws: `PostgresError` with `.malformed` when it is of another form.
+    @inlinable
+    public func decodeIfPresent<Value>(_ column: Column<Value>) throws(PostgresError) -> Value? {
+        precondition(column.index < columns.names.count, "the column is of another answer")
         return try withExtendedLifetime(values) { () throws(PostgresError) -> Value? in
-            guard let bytes = values.bytes(row: position, column: index) else { return nil }
+            guard let bytes = values.bytes(row: position, column: column.index) else { return nil }
             guard let value = Value(postgresBytes: bytes) else {
-                throw columns.error("column \(column) can't be read as \(Value.self)")
+                throw columns.error("column \(columns.names[column.index]) can't be read as \(Value.self)")
             }
             return value
         }
@@ -71,10 +95,18 @@ public struct Row: Sendable {
     }
 }
 
+/// Where the fields of a column are in the rows of an answer, and what they are read as.
+public struct Column<Value: PostgresDecodable>: Sendable {
+    @usableFromInline let index: Int
+
+    @usableFromInline
+    init(index: Int) { self.index = index }
+}
+
 /// The names of a result's columns, shared by its rows.
 @usableFromInline
 final class Columns: Sendable {
-    let names: [String]
+    @usableFromInline let names: [String]
     @usableFromInline let index: [String: Int]
     private let operation: String
 

@@ -4,13 +4,15 @@ package import Logging
 ///
 /// The id never changes, whatever becomes of the words: it is the journal's `MESSAGE_ID`, by which
 /// `journalctl MESSAGE_ID=…` finds the line and `journalctl -x` explains it (`packaging/jobworker.catalog`).
-package struct LogMessage: Sendable, Hashable {
+package struct LogMessage: Sendable {
     /// 128 bits as 32 hexadecimal digits in lower case, drawn at random once (`systemd-id128 new`).
     package let id: String
     package let level: Logger.Level
     package let text: String
     /// Whether it is written however many came before it.
     package let isAlwaysWritten: Bool
+    /// Its id alone, which most lines carry: made once.
+    package let metadata: Logger.Metadata
 
     /// The key of an event's metadata under which its id stands.
     package static let idKey = "message_id"
@@ -20,6 +22,7 @@ package struct LogMessage: Sendable, Hashable {
         self.level = level
         self.text = text
         self.isAlwaysWritten = isAlwaysWritten
+        metadata = [LogMessage.idKey: .string(id)]
     }
 }
 

@@ -12,13 +12,11 @@ extension Logger {
     ) {
         log(
             level: level ?? message.level, Message(stringLiteral: text() ?? message.text),
-            metadata: Self.identified(metadata(), message.id),
+            metadata: Self.identified(metadata(), message),
             file: file, function: function, line: line)
     }
 
-    private static func identified(_ metadata: Metadata, _ id: String) -> Metadata {
-        var metadata = metadata
-        if metadata[LogMessage.idKey] == nil { metadata[LogMessage.idKey] = .string(id) }
-        return metadata
+    private static func identified(_ metadata: Metadata, _ message: LogMessage) -> Metadata {
+        metadata.isEmpty ? message.metadata : message.metadata.merging(metadata) { $1 }
     }
 }

@@ -16,6 +16,8 @@ final class WorkerMetrics: Sendable {
         let wait: Timer
         private let completed: Counter
         private var others: [Stored: Counter] = [:]
+        /// Whether a job was completed since somebody asked.
+        var hasCompleted = false
 
         init(_ kind: Kind) {
             self.kind = kind
@@ -45,8 +47,6 @@ final class WorkerMetrics: Sendable {
         var latest: (job: Kind, series: Series)?
         var polls: [String: Counter] = [:]
         var types: Set<String> = []
-        /// In which a job was completed since somebody asked.
-        var completedQueues: Set<String> = []
     }
 
     /// Job types are free texts of other programs: beyond so many they share one label.
@@ -71,7 +71,7 @@ final class WorkerMetrics: Sendable {
     func ended(_ job: Job, as outcome: Stored, after duration: Duration) {
         let (counter, timer) = state.withLock { state in
             let series = series(of: job, &state)
-            if outcome == .completed { state.completedQueues.insert(job.queue) }
+            if outcome == .completed { series.hasCompleted = true }
             return (series.counter(of: outcome), series.duration)
         }
         counter.increment()
@@ -114,8 +114,8 @@ final class WorkerMetrics: Sendable {
     /// The queues in which jobs were completed here since the last call.
     func takeCompletedQueues() -> Set<String> {
         state.withLock { state in
-            defer { state.completedQueues = [] }
-            return state.completedQueues
+            defer { for series in state.series.values { series.hasCompleted = false } }
+            return Set(state.series.values.filter(\.hasCompleted).map(\.kind.queue))
         }
     }
 

@@ -37,7 +37,9 @@ package enum ClaimState: Sendable, Hashable {
 }
 
 /// A job together with the right to run it.
-package struct ClaimedJob: Sendable {
+///
+/// An object, as it is passed on many times on its way to its end.
+package final class ClaimedJob: Sendable {
     package let job: Job
     package let claim: Claim
     /// Its worker died while it ran: at most one such runs in a process at a time.
@@ -45,5 +47,13 @@ package struct ClaimedJob: Sendable {
     /// Why it must not run at all, such as a payload over the limit; the attempt then fails for good.
     package let refusal: String?
     /// It waited for other jobs, whose results its payload may ask for.
-    package var hasParents = false
+    package let hasParents: Bool
+
+    package init(job: Job, claim: Claim, isSuspect: Bool, refusal: String?, hasParents: Bool = false) {
+        self.job = job
+        self.claim = claim
+        self.isSuspect = isSuspect
+        self.refusal = refusal
+        self.hasParents = hasParents
+    }
 }

@@ -444,44 +444,4 @@ extension JobStore {
                 SELECT id FROM due WHERE is_other ORDER BY urgency DESC, due_at, id LIMIT \(others))))
             """
     }
-
-    static func claimedJobs(_ rows: some Collection<Row>) throws(PostgresError) -> [ClaimedJob] {
-        var claimed: [ClaimedJob] = []
-        claimed.reserveCapacity(rows.count)
-        for row in rows {
-            let payload: JSONText? = try row.decodeIfPresent("payload")
-            let job = Job(
-                id: try row.decode("id"), workspaceID: try row.decode("workspace_id"),
-                type: try row.decode("job_type"), queue: try row.decode("queue"),
-                payload: payload ?? JSONText("null"), priority: try row.decode("priority"),
-                attempt: try row.decode("attempts"), maxAttempts: try row.decode("max_attempts"),
-                timeout: try row.decodeIfPresent("timeout_seconds", as: Int.self).map { .seconds($0) },
-                createdAt: try row.decode("created_at"), dueAt: try row.decode("due_at"),
-                startedAt: try row.decode("started_at"))
-            var refusal: String?
-            if payload == nil {
-                let bytes = try row.decode("payload_bytes", as: Int.self)
-                refusal =
-                    "The payload has \(bytes) bytes, more than the worker accepts; store the data elsewhere and pass a reference"
-            }
-            if try row.decode("is_refused", as: Bool.self) {
-                refusal = """
-                    Jobs of the type '\(job.type)' are run for operators only, and this one was added by a member of a \
-                    workspace. An operator can open the type with 'allow: members' in its handler's file, or add the job
-                    """
-            }
-            claimed.append(
-                ClaimedJob(
-                    job: job, claim: try Claim(row), isSuspect: try row.decode("is_suspect"), refusal: refusal,
-                    hasParents: try row.decode("has_parents")))
-        }
-        // RETURNING promises no order. What decides is sorted, as the jobs themselves are large.
-        let order = claimed.indices.map { place in
-            (
-                urgency: -claimed[place].job.priority, due: claimed[place].job.dueAt, id: claimed[place].job.id,
-                place: place
-            )
-        }.sorted { ($0.urgency, $0.due, $0.id) < ($1.urgency, $1.due, $1.id) }
-        return order.map { claimed[$0.place] }
-    }
 }

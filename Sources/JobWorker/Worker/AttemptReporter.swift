@@ -6,7 +6,7 @@ import Synchronization
 final class AttemptReporter: JobReporter {
     private let claim: Claim
     private let store: JobStore
-    private let onStop: @Sendable (StopReason) -> Void
+    private let running: RunningJobs
     private let percentage = Mutex(0)
     private let rows = Mutex(0)
     /// Most log rows of one attempt; what comes after is dropped, the last row says so.
@@ -14,10 +14,10 @@ final class AttemptReporter: JobReporter {
     /// Longest message, in bytes.
     static let messageLimit = 8 * 1024
 
-    init(claim: Claim, store: JobStore, onStop: @escaping @Sendable (StopReason) -> Void) {
+    init(claim: Claim, store: JobStore, running: RunningJobs) {
         self.claim = claim
         self.store = store
-        self.onStop = onStop
+        self.running = running
     }
 
     func report(_ progress: JobProgress) async throws {
@@ -81,8 +81,8 @@ final class AttemptReporter: JobReporter {
         }
         switch state {
         case .held: return
-        case .cancelled: onStop(.cancelled)
-        case .lost: onStop(.lost)
+        case .cancelled: running.stop([claim], because: .cancelled)
+        case .lost: running.stop([claim], because: .lost)
         }
         throw CancellationError()
     }

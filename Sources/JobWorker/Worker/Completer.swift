@@ -13,6 +13,13 @@ enum Stored: Sendable, Hashable {
     case unknown
 }
 
+/// How a run ended, and what the database made of that.
+struct Ending: Sendable {
+    /// `nil` where nothing was to be written: the claim was lost.
+    let outcome: Outcome?
+    let stored: Stored
+}
+
 /// The only writer of outcomes.
 ///
 /// Outcomes that gather while a statement is under way are stored by the next one: a busy worker writes
@@ -23,7 +30,15 @@ final class Completer: Sendable {
     private struct Entry: Sendable {
         let claim: Claim
         let outcome: Outcome
-        let stored: CheckedContinuation<Stored, Never>
+        private let ended: CheckedContinuation<Ending, Never>
+
+        init(_ claim: Claim, _ outcome: Outcome, _ ended: CheckedContinuation<Ending, Never>) {
+            self.claim = claim
+            self.outcome = outcome
+            self.ended = ended
+        }
+
+        func resume(as stored: Stored) { ended.resume(returning: Ending(outcome: outcome, stored: stored)) }
     }
 
     private struct State {
@@ -58,12 +73,10 @@ final class Completer: Sendable {
         (arrivals, arrived) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Stores an outcome; returns when it is committed. The slot of a completed run is free then, those of others
-    /// are for the caller to free.
-    func store(_ outcome: Outcome, of claim: Claim) async -> Stored {
-        await withCheckedContinuation { continuation in
-            add([Entry(claim: claim, outcome: outcome, stored: continuation)])
-        }
+    /// Stores an outcome, and resumes the continuation when it is committed. The slot of a completed run is free then,
+    /// those of others are to be freed by who waits.
+    func store(_ outcome: Outcome, of claim: Claim, _ ended: CheckedContinuation<Ending, Never>) {
+        add([Entry(claim, outcome, ended)])
     }
 
     private func add(_ entries: [Entry]) {
@@ -141,7 +154,7 @@ final class Completer: Sendable {
     private func putBack(_ entries: [Entry]) async {
         try? await Task.sleep(for: Completer.pauseForLocks)
         if isGivenUp.load(ordering: .acquiring) || Task.isCancelled {
-            for entry in entries { entry.stored.resume(returning: .unknown) }
+            for entry in entries { entry.resume(as: .unknown) }
         } else {
             add(entries)
         }
@@ -193,7 +206,7 @@ final class Completer: Sendable {
             running.remove(left)
             intake.slotsFreed()
         }
-        for (entry, _) in stored { entry.stored.resume(returning: .completed) }
+        for (entry, _) in stored { entry.resume(as: .completed) }
         return isWhole ? [] : await complete(completions.filter { answer.missing.contains($0.entry.claim) })
     }
 
@@ -209,7 +222,7 @@ final class Completer: Sendable {
                 if stored.contains(entry.claim) {
                     worker.count { $0.completed += 1 }
                     running.remove([entry.claim])
-                    entry.stored.resume(returning: .completed)
+                    entry.resume(as: .completed)
                 } else {
                     missing.append(entry)
                 }
@@ -217,7 +230,7 @@ final class Completer: Sendable {
             intake.slotsFreed()
             return await endThoseLost(missing)
         case .failure(let error) where error.isTransient || error.reason == .cancelled:
-            for (entry, _) in completions { entry.stored.resume(returning: .unknown) }
+            for (entry, _) in completions { entry.resume(as: .unknown) }
         case .failure(let error) where completions.count > 1:
             // One result that can't be stored must not take the others along.
             logger.log(.batchRefused, metadata: ["ERROR": "\(error)"])
@@ -241,16 +254,16 @@ final class Completer: Sendable {
             var missing: [Entry] = []
             for (entry, _) in settlements {
                 switch verdicts[entry.claim] {
-                case .retried: entry.stored.resume(returning: .retried)
-                case .failed: entry.stored.resume(returning: .failed)
-                case .snoozed: entry.stored.resume(returning: .snoozed)
-                case .released: entry.stored.resume(returning: .released)
+                case .retried: entry.resume(as: .retried)
+                case .failed: entry.resume(as: .failed)
+                case .snoozed: entry.resume(as: .snoozed)
+                case .released: entry.resume(as: .released)
                 case nil: missing.append(entry)
                 }
             }
             return await endThoseLost(missing)
         case .failure(let error) where error.isTransient || error.reason == .cancelled:
-            for (entry, _) in settlements { entry.stored.resume(returning: .unknown) }
+            for (entry, _) in settlements { entry.resume(as: .unknown) }
         case .failure(let error) where settlements.count > 1:
             logger.log(.batchRefused, metadata: ["ERROR": "\(error)"])
             let middle = settlements.count / 2
@@ -260,7 +273,7 @@ final class Completer: Sendable {
             guard let (entry, settlement) = settlements.first else { return [] }
             if settlement.stack == nil, settlement.message == Completer.plainMessage {
                 logger.log(.outcomeRefused, metadata: ["ERROR": "\(error)"])
-                entry.stored.resume(returning: .fenced)
+                entry.resume(as: .fenced)
                 return []
             }
             // The text of the error itself is what can't be stored.
@@ -279,7 +292,7 @@ final class Completer: Sendable {
             try await self.store.openClaims(entries.map(\.claim))
         }
         guard case .success(let open) = answer else {
-            for entry in entries { entry.stored.resume(returning: .unknown) }
+            for entry in entries { entry.resume(as: .unknown) }
             return []
         }
         let lost = entries.filter { !open.contains($0.claim) }
@@ -296,10 +309,10 @@ final class Completer: Sendable {
             try await self.store.endRuns(entries.map(\.claim))
         }
         guard case .success(let locked) = answer else {
-            for entry in entries { entry.stored.resume(returning: .unknown) }
+            for entry in entries { entry.resume(as: .unknown) }
             return []
         }
-        for entry in entries where !locked.contains(entry.claim) { entry.stored.resume(returning: stored) }
+        for entry in entries where !locked.contains(entry.claim) { entry.resume(as: stored) }
         return entries.filter { locked.contains($0.claim) }
     }
 

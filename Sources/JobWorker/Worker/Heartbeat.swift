@@ -14,8 +14,6 @@ struct Heartbeat: Sendable {
     let logger: Logger
 
     private static let tick = Duration.milliseconds(500)
-    /// While nothing runs: the shortest time a job may have.
-    private static let idleTick = Duration.seconds(1)
     private static let restBetweenBeats = Duration.milliseconds(20)
 
     /// Two loops: what is overdue must be stopped also while a beat waits for its answer.
@@ -30,11 +28,12 @@ struct Heartbeat: Sendable {
     /// Stops what is over by this process's own clock.
     private func watch() async {
         while !Task.isCancelled {
+            await running.waitForRuns()
             let now = ContinuousClock.now
             let overdue = running.overdue(now: now, staleAfter: staleAfter, grace: grace)
             stop(overdue)
             // Jobs that have begun meanwhile are seen at the next tick.
-            let nextTick = now + (running.count == 0 ? Heartbeat.idleTick : Heartbeat.tick)
+            let nextTick = now + Heartbeat.tick
             let wakeAt = max(min(overdue.next ?? nextTick, nextTick), now + .milliseconds(10))
             try? await Task.sleep(until: wakeAt, clock: .continuous)
         }

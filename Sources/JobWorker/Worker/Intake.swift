@@ -18,7 +18,7 @@ final class Intake: Sendable {
     }
 
     private struct State {
-        var plan = PollPlan(now: .now)
+        var plan: PollPlan
         var lanes = DueLanes()
         /// A job that is all there is to look for: it is claimed by its id, without a look at its lane.
         var only: DueAnnouncement?
@@ -34,7 +34,7 @@ final class Intake: Sendable {
         var isTypeFull = false
         var lastCancel: ContinuousClock.Instant?
         /// When a claim of one announced job ended.
-        var lastClaimOfOne = ContinuousClock.now - Intake.restBetweenOnes
+        var lastClaimOfOne: ContinuousClock.Instant?
     }
 
     /// So that many workers don't look all at once for a job that becomes due.
@@ -47,21 +47,26 @@ final class Intake: Sendable {
     let arrivals: AsyncStream<[ClaimedJob]>
     private let arrived: AsyncStream<[ClaimedJob]>.Continuation
     private let running: RunningJobs
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let wakeup: Wakeup
     private let beat: Wakeup
     private let configuration: @Sendable () -> WorkerConfiguration
     let types: @Sendable () -> ServedTypes
+    private let now: @Sendable () -> ContinuousClock.Instant
 
     /// - Parameters:
     ///   - wakeup: Raised where the poller has something to do.
     ///   - beat: Raised where the heartbeat has.
+    ///   - now: For tests; by default the time of this process.
     init(
         running: RunningJobs, wakeup: Wakeup, beat: Wakeup,
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now },
         configuration: @escaping @Sendable () -> WorkerConfiguration,
         types: @escaping @Sendable () -> ServedTypes
     ) {
         (arrivals, arrived) = AsyncStream.makeStream()
+        state = Mutex(State(plan: PollPlan(now: now())))
+        self.now = now
         self.running = running
         self.wakeup = wakeup
         self.beat = beat
@@ -80,25 +85,30 @@ final class Intake: Sendable {
             if case .later(_, _, let due) = announcement {
                 // Early rather than late: the look finds out how long it is still.
                 let spread = Duration.seconds(Double.random(in: Intake.spread))
-                state.plan.hear(due: (state.lanes.moment(of: due) ?? .now) + spread)
+                state.plan.hear(due: (state.lanes.moment(of: due) ?? now()) + spread)
                 return false
             }
             let isAlone =
                 announcement.job != nil && state.only == nil && state.underway == 0 && state.plan.isQuiet(free: free)
             lookEverywhere(&state)
             if isAlone { state.only = announcement } else { state.lanes.hear(announcement) }
-            if announcement == .unknown { state.plan.pollSoon(now: .now) }
-            state.plan.wake(now: .now, free: free)
+            if announcement == .unknown { state.plan.pollSoon(now: now()) }
+            state.plan.wake(now: now(), free: free)
             // What waited while the last one was claimed comes right after it: the poller takes all of it at once.
-            return isAlone && !obeysRules(state) && .now - state.lastClaimOfOne > Intake.restBetweenOnes
+            return isAlone && !obeysRules(state) && !restsFromOne(state)
         }
         if !mustClaim { wakeup.raise() }
         return mustClaim
     }
 
+    /// The last claim of one job has only just ended.
+    private func restsFromOne(_ state: State) -> Bool {
+        state.lastClaimOfOne.map { now() - $0 <= Intake.restBetweenOnes } ?? false
+    }
+
     /// A running job was cancelled: one of this process, or one that a claim on its way brings.
     func hearCancel() {
-        state.withLock { $0.lastCancel = .now }
+        state.withLock { $0.lastCancel = now() }
         beat.raise()
     }
 
@@ -127,8 +137,8 @@ final class Intake: Sendable {
         guard state.isTypeFull else { return }
         state.isTypeFull = false
         state.lanes.hear(.unknown)
-        state.plan.pollSoon(now: .now)
-        state.plan.wake(now: .now, free: free)
+        state.plan.pollSoon(now: now())
+        state.plan.wake(now: now(), free: free)
     }
 
     /// No claim begins any more.
@@ -144,23 +154,23 @@ final class Intake: Sendable {
 
     func action(isAsked: Bool) -> PollPlan.Action {
         let free = running.free
-        return state.withLock { $0.plan.action(now: .now, isAsked: isAsked, free: free) }
+        return state.withLock { $0.plan.action(now: now(), isAsked: isAsked, free: free) }
     }
 
-    func attended(_ isAttending: Bool) { state.withLock { $0.plan.attended(isAttending, now: .now) } }
+    func attended(_ isAttending: Bool) { state.withLock { $0.plan.attended(isAttending, now: now()) } }
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
 
     /// The timer's look has been answered.
     /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
     func polled(isReapingDone: Bool, pause: Duration, nextDue: Duration?) {
         state.withLock { state in
-            state.plan.polled(isReapingDone: isReapingDone, now: .now, pause: pause)
-            state.plan.knows(due: nextDue.map { Intake.moment(in: $0) })
+            state.plan.polled(isReapingDone: isReapingDone, now: now(), pause: pause)
+            state.plan.knows(due: nextDue.map { moment(in: $0) })
         }
     }
 
-    private static func moment(in time: Duration) -> ContinuousClock.Instant {
-        .now + max(.zero, time) + .seconds(Double.random(in: spread))
+    private func moment(in time: Duration) -> ContinuousClock.Instant {
+        now() + max(.zero, time) + .seconds(Double.random(in: Intake.spread))
     }
 
     /// The queues to look at, for a search.
@@ -169,18 +179,18 @@ final class Intake: Sendable {
     func searchBegins() {
         state.withLock { state in
             lookEverywhere(&state)
-            state.plan.asksForDue(now: .now)
+            state.plan.asksForDue(now: now())
         }
     }
 
     /// A search found these.
     func searched(_ survey: LaneSurvey, took duration: Duration) {
-        let nextDue = survey.nextDue.map { Intake.moment(in: $0.duration(since: survey.now)) }
+        let nextDue = survey.nextDue.map { moment(in: $0.duration(since: survey.now)) }
         state.withLock { state in
             lookEverywhere(&state)
             state.lanes.learned(survey.lanes)
             state.ruledQueues = survey.ruledQueues
-            state.plan.searched(now: .now, took: duration)
+            state.plan.searched(now: now(), took: duration)
             state.plan.knows(due: nextDue)
         }
     }
@@ -194,7 +204,7 @@ final class Intake: Sendable {
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
             if everywhere || obeysRules(state) { lookEverywhere(&state) }
-            if everywhere { state.plan.asksForDue(now: .now) }
+            if everywhere { state.plan.asksForDue(now: now()) }
             var claiming = reserve(&state, everywhere: everywhere, leaving: [])
             if !everywhere, obeysRules(state) {
                 claiming.isCareful = true
@@ -209,9 +219,8 @@ final class Intake: Sendable {
     func begin(leaving: [Claim]) -> Claiming? {
         state.withLock { state in
             // A search is the poller's, and so is a claim that counts what runs: it has to see these ends.
-            guard mayBegin(state), !obeysRules(state), !state.plan.needsSearch(now: .now), state.plan.slotFreed() else {
-                return nil
-            }
+            guard mayBegin(state), !obeysRules(state), !state.plan.needsSearch(now: now()), state.plan.slotFreed()
+            else { return nil }
             lookEverywhere(&state)
             return reserve(&state, everywhere: false, leaving: leaving)
         }
@@ -231,19 +240,19 @@ final class Intake: Sendable {
         let (isDone, isCancelled) = state.withLock { state in
             if let everything {
                 state.ruledQueues = everything.ruledQueues
-                state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: .now)
+                state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: now())
             }
             if let only = claiming.only {
                 if claimed.isEmpty { state.lanes.hear(only) }
-                state.plan.lookedForOne(found: !claimed.isEmpty, now: .now)
+                state.plan.lookedForOne(found: !claimed.isEmpty, now: now())
             } else {
                 // How far a careful claim saw, nobody knows.
                 if !claiming.isCareful {
                     state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
                 }
-                state.plan.looked(for: claiming.request, claimed: claimed, now: .now)
+                state.plan.looked(for: claiming.request, claimed: claimed, now: now())
             }
-            if let careful { state.plan.lookedCarefully(careful, now: .now) }
+            if let careful { state.plan.lookedCarefully(careful, now: now()) }
             // Another claim had reserved the slots that this one was to fill.
             if claiming.request.limit == 0, free > 0 { state.plan.mustLookAgain() }
             // The timer's look left the queues with rules to a claim of their own.
@@ -301,13 +310,13 @@ final class Intake: Sendable {
         if request.takesSuspect { state.isSuspectUnderway = true }
         state.underway += 1
         state.plan.lookBegins()
-        return Claiming(request: request, only: only, reserved: reserved, askedAt: .now)
+        return Claiming(request: request, only: only, reserved: reserved, askedAt: now())
     }
 
     /// - Returns: Whether it was the last of all.
     private func leave(_ state: inout State, _ claiming: Claiming) -> Bool {
         state.underway -= 1
-        if claiming.only != nil { state.lastClaimOfOne = .now }
+        if claiming.only != nil { state.lastClaimOfOne = now() }
         if claiming.request.takesSuspect { state.isSuspectUnderway = false }
         return state.isStopping && state.underway == 0
     }

@@ -31,6 +31,7 @@ public final class JobWorker: Service {
     private let check: TypeCheck
     private let migrate: Migration?
     private let logger: Logger
+    private let logsLazily: Bool
     private let store: JobStore
     private let running: RunningJobs
     private let poller: Poller
@@ -46,13 +47,16 @@ public final class JobWorker: Service {
     /// - Parameters:
     ///   - pool: For every statement of the worker and of its processors; two connections are enough.
     ///   - listen: For LISTEN: a direct connection where `pool` goes through a transaction pooler.
+    ///   - logsLazily: Whether `logger` is one of this package's, whose handlers ask providers of metadata: what their lines
+    ///     say of a job is put together once one is written.
     ///   - check: Which types can't be served on this database.
     ///   - webhooks: Sends their deliveries; without it that is left to other workers.
     ///   - migrate: Called where the schema is older than this program; without it the worker waits for somebody
     ///     to run 'jobworker migrate'.
     package init(
         configuration: WorkerConfiguration, pool: ConnectionPool, listen: ConnectionSettings? = nil,
-        processors: ProcessorRegistry, logger: Logger, webhooks: (any WebhookTransport)? = nil,
+        processors: ProcessorRegistry, logger: Logger, logsLazily: Bool = false,
+        webhooks: (any WebhookTransport)? = nil,
         check: @escaping TypeCheck = { [:] }, migrate: Migration? = nil
     ) {
         var logger = logger
@@ -65,6 +69,7 @@ public final class JobWorker: Service {
         self.check = check
         self.migrate = migrate
         self.logger = logger
+        self.logsLazily = logsLazily
         listenSettings = listen ?? pool.settings
         store = JobStore(pool: pool, lifecycleLevel: configuration.lifecycleLogs)
         running = RunningJobs(limit: configuration.maxConcurrent)
@@ -232,23 +237,26 @@ public final class JobWorker: Service {
         await withDiscardingTaskGroup { group in
             // Ends with the last claim after a stop.
             for await jobs in poller.intake.arrivals {
-                let runner = runner
-                // One alone begins on this thread, without a change to another one.
-                if jobs.count == 1, let job = jobs.first {
-                    group.addImmediateTask { await runner.run(job) }
-                } else {
-                    for job in jobs { group.addTask { await runner.run(job) } }
+                let environment = environment
+                for job in jobs {
+                    let attempt = Attempt(job, environment)
+                    // Begins on this thread, without a change to another one; but a payload that may ask for results of
+                    // other jobs is searched, which mustn't keep the others waiting.
+                    if job.hasParents {
+                        group.addTask { await attempt.run() }
+                    } else {
+                        group.addImmediateTask { await attempt.run() }
+                    }
                 }
             }
             await drain()
         }
     }
 
-    private var runner: Runner {
-        let configuration = settings.value
-        return Runner(
+    private var environment: Attempt.Environment {
+        Attempt.Environment(
             processors: processors.value, running: running, completer: completer, intake: poller.intake, store: store,
-            state: state, retry: configuration.retry, logger: logger)
+            state: state, retry: settings.value.retry, logger: logger, logsLazily: logsLazily)
     }
 
     // MARK: Stopping
@@ -262,7 +270,7 @@ public final class JobWorker: Service {
             await withTimeLimit(configuration.shutdownTimeout) {
                 await withTaskGroup(of: Void.self) { race in
                     race.addTask { await self.running.waitUntilGone(Set(self.running.claims)) }
-                    race.addTask { await self.hurryRequested.wait(until: .now + .seconds(1_000_000_000)) }
+                    race.addTask { await self.hurryRequested.wait() }
                     await race.next()
                     race.cancelAll()
                 }

@@ -1,7 +1,8 @@
 /// How an attempt ended, as it is to be stored.
 enum Outcome: Sendable {
     case completed(JSONText?)
-    case settled(Settlement)
+    /// Beside the others it is large, and rare.
+    indirect case settled(Settlement)
     /// Cancelled: only the run's end is to be recorded.
     case ended
 }

@@ -17,3 +17,9 @@ enum ProcessorEnd: Sendable {
     /// It was told to stop and did not within the grace time; it may still run.
     case abandoned
 }
+
+/// Who waits for the end of a processor's task.
+protocol ProcessorEndWaiter: Sendable {
+    /// Called once, by whoever ends the run.
+    func ended(_ end: ProcessorEnd)
+}

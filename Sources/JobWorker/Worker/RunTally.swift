@@ -37,7 +37,22 @@ package final class RunTally: Sendable {
     /// counted as one.
     static let kindsMax = 500
 
-    private let sums = Mutex<[Kind: Sums]>([:])
+    /// A list beside the dictionary: to change a dictionary's value takes allocations.
+    private struct State {
+        var places: [Kind: Int] = [:]
+        var sums: [Sums] = []
+
+        mutating func place(of kind: Kind) -> Int {
+            if let place = places[kind] { return place }
+            let kept = sums.count < RunTally.kindsMax ? kind : Kind(queue: "other", type: "other")
+            if let place = places[kept] { return place }
+            places[kept] = sums.count
+            sums.append(Sums())
+            return sums.count - 1
+        }
+    }
+
+    private let state = Mutex(State())
     private let began = Wakeup()
 
     package init() {}
@@ -50,13 +65,10 @@ package final class RunTally: Sendable {
 
     /// - Parameter stored: Anything but an end or a failure is passed over: it says nothing of how work goes.
     func add(_ kind: Kind, _ stored: Stored, wait: Duration, run: Duration) {
-        guard [.completed, .failed, .retried].contains(stored) else { return }
-        let isFirst = sums.withLock { sums in
-            let isFirst = sums.isEmpty
-            if sums[kind]?.count(stored, wait, run) == nil {
-                let isKept = sums.count < Self.kindsMax
-                sums[isKept ? kind : Kind(queue: "other", type: "other"), default: Sums()].count(stored, wait, run)
-            }
+        guard stored == .completed || stored == .failed || stored == .retried else { return }
+        let isFirst = state.withLock { state in
+            let isFirst = state.sums.isEmpty
+            state.sums[state.place(of: kind)].count(stored, wait, run)
             return isFirst
         }
         if isFirst { began.raise() }
@@ -64,20 +76,25 @@ package final class RunTally: Sendable {
 
     /// Takes everything out.
     func take() -> [Kind: Sums] {
-        sums.withLock { sums in
-            defer { sums = [:] }
-            return sums
+        state.withLock { state in
+            defer { state = State() }
+            return state.places.mapValues { state.sums[$0] }
         }
     }
 
     /// Puts back what could not be stored.
     func putBack(_ taken: [Kind: Sums]) {
-        sums.withLock { $0.merge(taken) { $0 + $1 } }
+        state.withLock { state in
+            for (kind, sums) in taken {
+                let place = state.place(of: kind)
+                state.sums[place] = state.sums[place] + sums
+            }
+        }
         began.raise()
     }
 
     /// Returns once there is something, or the task is cancelled.
-    func waitForSomething() async { await began.wait(until: .now + .seconds(1_000_000_000)) }
+    func waitForSomething() async { await began.wait() }
 
     /// Which count a time belongs to.
     package static func place(of duration: Duration) -> Int {

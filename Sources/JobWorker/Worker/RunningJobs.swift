@@ -10,11 +10,11 @@ final class RunningJobs: Sendable {
     /// leaves the lock.
     private final class Handle {
         var task: Task<Void, Never>?
-        var endWaiter: CheckedContinuation<ProcessorEnd, Never>?
+        var endWaiter: (any ProcessorEndWaiter)?
         var hasTaskEnded = false
         var taskWaiter: CheckedContinuation<Void, Never>?
 
-        func takeEndWaiter() -> CheckedContinuation<ProcessorEnd, Never>? {
+        func takeEndWaiter() -> (any ProcessorEndWaiter)? {
             defer { endWaiter = nil }
             return endWaiter
         }
@@ -42,6 +42,7 @@ final class RunningJobs: Sendable {
     }
 
     private let state: Mutex<State>
+    private let begun = Wakeup()
 
     init(limit: Int) { state = Mutex(State(runs: Runs(limit: limit))) }
 
@@ -87,13 +88,15 @@ final class RunningJobs: Sendable {
         leaving: [Claim], reserved: Int, claimed: [ClaimedJob], timeouts: Timeouts, staleAfter: Duration,
         askedAt: ContinuousClock.Instant
     ) {
-        let done = state.withLock { state in
+        let (done, isFirst) = state.withLock { state in
             let done = remove(leaving, &state)
+            let isFirst = state.runs.isEmpty && !claimed.isEmpty
             state.runs.release(reserved)
             state.runs.admit(claimed, timeouts: timeouts, staleAfter: staleAfter, askedAt: askedAt, now: .now)
             for job in claimed { state.handles[job.claim] = Handle() }
-            return done
+            return (done, isFirst)
         }
+        if isFirst { begun.raise() }
         for continuation in done { continuation.resume() }
     }
 
@@ -109,7 +112,7 @@ final class RunningJobs: Sendable {
         let waiter = state.withLock { state in
             state.runs.end(claim, .abandoned) ? state.handles[claim]?.takeEndWaiter() : nil
         }
-        waiter?.resume(returning: .abandoned)
+        waiter?.ended(.abandoned)
     }
 
     /// The task of this run has ended in this way; what was said of it before stands.
@@ -119,29 +122,29 @@ final class RunningJobs: Sendable {
             let handle = state.handles[claim]
             return (isFirst ? handle?.takeEndWaiter() : nil, handle?.endTask())
         }
-        waiter?.resume(returning: end)
+        waiter?.ended(end)
         taskWaiter?.resume()
     }
 
-    /// Ties the run to its task, and waits until that has ended or is given up. A stop that came before cancels it at once.
-    func awaitEnd(of task: Task<Void, Never>, for claim: Claim) async -> ProcessorEnd {
-        await withCheckedContinuation { continuation in
-            let (early, isStopped) = state.withLock { state -> (ProcessorEnd?, Bool) in
-                guard let run = state.runs[claim], let handle = state.handles[claim] else { return (.abandoned, true) }
-                handle.task = task
-                if run.end == nil { handle.endWaiter = continuation }
-                return (run.end, run.stopReason != nil)
-            }
-            if isStopped { task.cancel() }
-            if let early { continuation.resume(returning: early) }
+    /// Ties the run to its task. A stop that came before cancels it at once.
+    /// - Parameter waiter: Told once the task has ended or is given up, which may have happened before.
+    func attach(_ task: Task<Void, Never>, to claim: Claim, _ waiter: some ProcessorEndWaiter) {
+        let (early, isStopped) = state.withLock { state -> (ProcessorEnd?, Bool) in
+            guard let run = state.runs[claim], let handle = state.handles[claim] else { return (.abandoned, true) }
+            handle.task = task
+            if run.end == nil { handle.endWaiter = waiter }
+            return (run.end, run.stopReason != nil)
         }
+        if isStopped { task.cancel() }
+        if let early { waiter.ended(early) }
     }
 
-    /// Waits for the task itself, or until `letGo()`.
+    /// Waits for the task itself, where the run has one, or until `letGo()`.
     func waitUntilTaskEnds(_ claim: Claim) async {
         await withCheckedContinuation { continuation in
             let mustWait = state.withLock { state in
-                guard !state.hasLetGo, let handle = state.handles[claim], !handle.hasTaskEnded else { return false }
+                guard !state.hasLetGo, let handle = state.handles[claim], handle.task != nil, !handle.hasTaskEnded
+                else { return false }
                 handle.taskWaiter = continuation
                 return true
             }
@@ -193,6 +196,11 @@ final class RunningJobs: Sendable {
 
     func overdue(now: ContinuousClock.Instant, staleAfter: Duration, grace: Duration) -> Runs.Overdue {
         state.withLock { $0.runs.overdue(now: now, staleAfter: staleAfter, grace: grace) }
+    }
+
+    /// Returns once there are runs, or the task is cancelled. For one reader.
+    func waitForRuns() async {
+        while isEmpty, !Task.isCancelled { await begun.wait() }
     }
 
     // MARK: The end of runs

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A flag that one loop waits for, with a time limit. Raised several times before the loop looks, it
+/// A flag that one loop waits for, with a time limit or without. Raised several times before the loop looks, it
 /// wakes it once.
 ///
 /// A `Mutex`, not an actor: raising it must not wait for anybody.
@@ -36,23 +36,27 @@ final class Wakeup: Sendable {
     var isClosed: Bool { state.withLock { $0.isClosed } }
 
     /// Returns when the flag is raised, `deadline` has passed or the task is cancelled. Lowers the flag.
+    /// - Parameter deadline: `nil` for none.
     /// - Returns: Whether it was raised.
     @discardableResult
-    func wait(until deadline: ContinuousClock.Instant) async -> Bool {
+    func wait(until deadline: ContinuousClock.Instant? = nil) async -> Bool {
         let (wait, mustWait) = state.withLock { state in
             state.wait += 1
             return (state.wait, !state.isRaised && !state.isClosed)
         }
-        if mustWait, deadline > .now, !Task.isCancelled {
+        let isTime = deadline.map { $0 > .now } ?? true
+        if mustWait, isTime, !Task.isCancelled {
             let earlier = state.withLock { state -> Task<Void, Never>? in
                 defer { state.timer = nil }
                 return state.timer
             }
             earlier?.cancel()
             await earlier?.value
-            let timer = Task { [weak self] in
-                try? await Task.sleep(until: deadline, clock: .continuous)
-                self?.expire(wait)
+            let timer = deadline.map { deadline in
+                Task { [weak self] in
+                    try? await Task.sleep(until: deadline, clock: .continuous)
+                    self?.expire(wait)
+                }
             }
             await withTaskCancellationHandler {
                 await withCheckedContinuation { continuation in

@@ -120,7 +120,7 @@ extension Simulation {
 }
 
 extension ClaimedJob {
-    fileprivate init(_ claimed: JobsTable.Claimed, at time: Int) {
+    fileprivate convenience init(_ claimed: JobsTable.Claimed, at time: Int) {
         let id = UUID(uuid: (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, UInt8(claimed.job)))
         let time = Timestamp(microseconds: Int64(time) * 1000)
         self.init(

@@ -2,7 +2,7 @@ import Support
 
 @testable import JobWorker
 
-/// What `Runner` does with each run, and its processor.
+/// What `Attempt` does with each run, and its processor.
 extension SimulatedWorker {
     func start(_ claimed: ClaimedJob) {
         let held = JobsTable.Held(claimed.claim)

@@ -1,6 +1,6 @@
 import Logging
 @testable import Logs
-import Synchronization
+import Support
 import Testing
 
 struct LogLimiterTests {
@@ -101,12 +101,4 @@ struct LogLimiterTests {
         #expect(await beginnings.next() != nil)
         #expect(limiter.omissions(all: true).map(\.count) == [1001])
     }
-}
-
-/// A clock that goes on when a test says so.
-private final class SteeredClock: Sendable {
-    private let moment = Mutex(ContinuousClock.now)
-
-    var now: ContinuousClock.Instant { moment.withLock { $0 } }
-    func pass(_ duration: Duration) { moment.withLock { $0 += duration } }
 }

@@ -1,0 +1,194 @@
+import FoundationEssentials
+import Postgres
+import Support
+import Testing
+
+@testable import JobWorker
+
+/// What becomes of a job that is announced by itself, beside all else that may be going on.
+@Suite struct IntakeTests {
+    private let clock = SteeredClock()
+    private let time = Timestamp(microseconds: 1_800_000_000_000_000)
+
+    /// One that has looked everywhere, found nothing, and waits to be told.
+    private func idle(slots: Int = 5, ruledQueues: Set<String> = []) -> Intake {
+        let intake = intake(slots: slots)
+        poll(intake, ruledQueues: ruledQueues)
+        intake.setListening(true)
+        settle(intake, ruledQueues: ruledQueues)
+        intake.attended(true)
+        settle(intake, ruledQueues: ruledQueues)
+        return intake
+    }
+
+    private func intake(slots: Int) -> Intake {
+        let configuration = WorkerConfiguration(workerID: "w")
+        return Intake(
+            running: RunningJobs(limit: slots), wakeup: Wakeup(), beat: Wakeup(), now: { [clock] in clock.now },
+            configuration: { configuration }, types: { ServedTypes(names: ["noop"]) })
+    }
+
+    /// The timer's look, which finds nothing.
+    private func poll(_ intake: Intake, ruledQueues: Set<String> = []) {
+        guard let claiming = intake.begin(everywhere: true) else {
+            Issue.record("the timer's look may always begin")
+            return
+        }
+        end(claiming, intake, ruledQueues: ruledQueues)
+    }
+
+    private func end(_ claiming: Intake.Claiming, _ intake: Intake, ruledQueues: Set<String> = []) {
+        intake.polled(isReapingDone: true, pause: .seconds(5), nextDue: nil)
+        intake.end(claiming, claimed: [], everything: LaneSurvey(ruledQueues: ruledQueues, now: time))
+    }
+
+    /// Searches and claims, in vain, until there is nothing more to do at once.
+    private func settle(_ intake: Intake, ruledQueues: Set<String> = []) {
+        for _ in 0..<10 {
+            switch intake.action(isAsked: false) {
+            case .search:
+                intake.searchBegins()
+                intake.searched(LaneSurvey(ruledQueues: ruledQueues, now: time), took: .zero)
+            case .claim: break
+            case .poll, .attend, .wait: return
+            }
+            if let claiming = intake.begin(everywhere: false) { intake.end(claiming, claimed: []) }
+        }
+        Issue.record("it never comes to rest")
+    }
+
+    private func announced(_ id: UUID = UUID()) -> DueAnnouncement {
+        .job(id, queue: "default", priority: 0, due: time)
+    }
+
+    private func claimed(_ id: UUID) -> ClaimedJob {
+        let job = Job(
+            id: id, workspaceID: UUID(), type: "noop", payload: JSONText("{}"), createdAt: time, dueAt: time,
+            startedAt: time)
+        return ClaimedJob(job: job, claim: Claim(jobID: id, token: 1), isSuspect: false, refusal: nil)
+    }
+
+    /// Hears of a job by itself, and claims it.
+    private func claimOne(_ intake: Intake) throws {
+        let id = UUID()
+        #expect(intake.hear(announced(id)))
+        let claiming = try #require(intake.begin(everywhere: false))
+        intake.end(claiming, claimed: [claimed(id)])
+    }
+
+    @Test func `a job by itself is claimed by who hears of it, by its id`() throws {
+        let (intake, id) = (idle(), UUID())
+        #expect(intake.hear(announced(id)))
+        let claiming = try #require(intake.begin(everywhere: false))
+        #expect(claiming.request.only == id)
+        #expect(claiming.request.limit == 1)
+        intake.end(claiming, claimed: [claimed(id)])
+        guard case .wait = intake.action(isAsked: false) else {
+            Issue.record("there is nothing more to look for")
+            return
+        }
+    }
+
+    @Test func `jobs that come within two milliseconds of such a claim are left to the poller`() throws {
+        let (intake, id) = (idle(), UUID())
+        try claimOne(intake)
+        clock.pass(.milliseconds(2))
+        #expect(!intake.hear(announced(id)))
+        #expect(intake.action(isAsked: false) == .claim)
+        // Nothing else came meanwhile: so it claims this one by its id, too.
+        let claiming = try #require(intake.begin(everywhere: false))
+        #expect(claiming.request.only == id)
+        intake.end(claiming, claimed: [claimed(id)])
+        clock.pass(.milliseconds(2) + .microseconds(1))
+        try claimOne(intake)
+    }
+
+    @Test func `a job that is announced while a claim is under way is left to the poller`() throws {
+        let intake = idle()
+        #expect(intake.hear(announced()))
+        let first = try #require(intake.begin(everywhere: false))
+        clock.pass(.seconds(1))
+        #expect(!intake.hear(announced()))
+        intake.end(first, claimed: [claimed(UUID())])
+        #expect(intake.action(isAsked: false) == .claim)
+        let second = try #require(intake.begin(everywhere: false))
+        #expect(second.request.only == nil)
+        #expect(second.request.lanes?.map(\.queue) == ["default"])
+    }
+
+    @Test func `of two jobs before a claim neither is claimed by its id`() throws {
+        let intake = idle()
+        #expect(intake.hear(announced()))
+        #expect(!intake.hear(announced()))
+        let claiming = try #require(intake.begin(everywhere: false))
+        #expect(claiming.request.only == nil)
+        #expect(claiming.request.limit == 5)
+        #expect(claiming.request.lanes?.count == 1)
+    }
+
+    @Test func `where somebody else has the job its lane is looked at`() throws {
+        let intake = idle()
+        #expect(intake.hear(announced()))
+        let claiming = try #require(intake.begin(everywhere: false))
+        intake.end(claiming, claimed: [])
+        #expect(intake.action(isAsked: false) == .claim)
+        let next = try #require(intake.begin(everywhere: false))
+        #expect(next.request.only == nil)
+        #expect(next.request.lanes?.map(\.from) == [ClaimRequest.Place(due: time)])
+    }
+
+    @Test func `where the claim fails the job's lane is looked at`() throws {
+        let intake = idle()
+        #expect(intake.hear(announced()))
+        intake.fail(try #require(intake.begin(everywhere: false)))
+        #expect(intake.action(isAsked: false) == .claim)
+        let next = try #require(intake.begin(everywhere: false))
+        #expect(next.request.only == nil)
+        #expect(next.request.lanes?.map(\.from) == [ClaimRequest.Place(due: time)])
+        #expect(next.request.limit == 5)
+    }
+
+    @Test(arguments: ["default", "*"])
+    func `a job of a queue with rules is left to the poller, which claims by the rules`(queue: String) throws {
+        let intake = idle(ruledQueues: [queue])
+        #expect(!intake.hear(announced()))
+        #expect(intake.action(isAsked: false) == .claim)
+        let claiming = try #require(intake.begin(everywhere: false))
+        #expect(claiming.isCareful)
+        #expect(claiming.request.only == nil)
+    }
+
+    @Test func `rules of a queue that isn't served here change nothing`() throws {
+        let (intake, id) = (idle(ruledQueues: ["other"]), UUID())
+        #expect(intake.hear(announced(id)))
+        #expect(try #require(intake.begin(everywhere: false)).request.only == id)
+    }
+
+    @Test func `a job that is announced to somebody without a free slot is left to the poller`() throws {
+        let intake = idle(slots: 1)
+        try claimOne(intake)
+        clock.pass(.seconds(1))
+        #expect(!intake.hear(announced()))
+    }
+
+    /// The slot was kept for a claim that then brought nothing: what the poll didn't look at still has to be.
+    @Test func `a poll for which another claim left no slot is followed by a look`() throws {
+        let intake = idle(slots: 1)
+        #expect(intake.hear(announced()))
+        let one = try #require(intake.begin(everywhere: false))
+        let poll = try #require(intake.begin(everywhere: true))
+        #expect(poll.request.limit == 0)
+        intake.end(one, claimed: [])
+        settle(intake)
+        end(poll, intake)
+        #expect(intake.action(isAsked: false) == .claim)
+    }
+
+    @Test func `no claim begins after a stop`() {
+        let intake = idle()
+        intake.stop()
+        _ = intake.hear(announced())
+        #expect(intake.begin(everywhere: false) == nil)
+        #expect(intake.begin(everywhere: true) == nil)
+    }
+}
