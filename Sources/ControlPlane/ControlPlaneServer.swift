@@ -52,9 +52,9 @@ package struct ControlPlaneServer: Service {
     private func serve(on group: MultiThreadedEventLoopGroup) async throws {
         let listeners = try await listen(on: group)
         await onListening(listeners.map(\.address))
-        try await withTaskCancellationOrGracefulShutdownHandler {
-            try await withThrowingDiscardingTaskGroup { tasks in
-                for listener in listeners { tasks.addTask { try await listener.serve() } }
+        await withTaskCancellationOrGracefulShutdownHandler {
+            await withDiscardingTaskGroup { tasks in
+                for listener in listeners { tasks.addTask { await listener.serve() } }
             }
         } onCancelOrGracefulShutdown: {
             for listener in listeners { listener.stop(within: limits.stopTimeout) }

@@ -7,9 +7,14 @@ import NIOPosix
 import Systemd
 
 /// One listening socket with its connections.
+///
+/// Whoever has connected before the stop is served, also where that happened at the same moment: for a client a lost
+/// connection looks like a crash, and a process that systemd starts next would have taken it from the queue. NIO's own
+/// sequence of connections loses those that its event loop takes in the turn in which it closes the socket.
 struct Listener: Sendable {
     let address: BoundAddress
-    private let channel: NIOAsyncChannel<any Channel, Never>
+    private let channel: any Channel
+    private let arrivals: AsyncStream<any Channel>
     private let connections: ConnectionRegistry
     private let file: SocketFile?
     private let limits: HTTPLimits
@@ -28,28 +33,29 @@ struct Listener: Sendable {
         let decoder = HTTP1Channel.Configuration.DecoderConfiguration(
             maxHeaderFieldSize: limits.headerBytesMax, maxHeaderListSize: limits.headerBytesMax,
             maxHeaderFieldCount: limits.headerCountMax)
-        let http = HTTP1Channel(
+        http = HTTP1Channel(
             responder: responder, configuration: .init(idleTimeout: nil, httpDecoderConfiguration: decoder))
         let connections = ConnectionRegistry(limit: limits.maxConnections)
+        let (arrivals, taking) = AsyncStream<any Channel>.makeStream()
         // What speaks HTTP is put on when a task takes the connection: a connection that nobody takes, as the server is
         // stopping, would otherwise end the process, since NIO insists that its async channels are finished.
-        @Sendable func accept(_ channel: any Channel) -> EventLoopFuture<any Channel> {
-            guard connections.admit(channel) else {
-                channel.close(promise: nil)
-                return channel.eventLoop.makeFailedFuture(ChannelError.ioOnClosedChannel)
+        (channel, file) = try await Self.bind(address, group) { connection in
+            connection.eventLoop.makeCompletedFuture {
+                try connection.pipeline.syncOperations.addHandler(Arrival(connections, taking))
             }
-            return channel.eventLoop.makeSucceededFuture(channel)
         }
-        (channel, file) = try await Self.bind(address, group, accept)
-        self.address = BoundAddress(channel.channel.localAddress) ?? .unixSocket(path: "")
-        (self.connections, self.http, self.limits, self.logger) = (connections, http, limits, logger)
+        let loop = channel.eventLoop
+        // Those taken in the turn that closed it become active in the same turn.
+        channel.closeFuture.whenComplete { _ in loop.execute { taking.finish() } }
+        self.address = BoundAddress(channel.localAddress) ?? .unixSocket(path: "")
+        (self.arrivals, self.connections, self.limits, self.logger) = (arrivals, connections, limits, logger)
     }
 
     /// Asks the file system, the user database or a name server on an event loop: Swift's pool must not wait for them.
     private static func bind(
         _ address: ListenAddress, _ group: MultiThreadedEventLoopGroup,
-        _ accept: @escaping @Sendable (any Channel) -> EventLoopFuture<any Channel>
-    ) async throws -> (NIOAsyncChannel<any Channel, Never>, SocketFile?) {
+        _ accept: @escaping @Sendable (any Channel) -> EventLoopFuture<Void>
+    ) async throws -> (any Channel, SocketFile?) {
         let loop = group.any()
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: Self.backlog)
@@ -57,6 +63,7 @@ struct Listener: Sendable {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             // Nothing is read before there is somebody to read it.
             .childChannelOption(.autoRead, value: false)
+            .childChannelInitializer(accept)
         var file: SocketFile?
         do {
             switch address {
@@ -65,17 +72,17 @@ struct Listener: Sendable {
                     try SocketFile.listen(at: path, group: owners, backlog: Self.backlog)
                 }.get()
                 file = made
-                return (try await bootstrap.bind(descriptor, childChannelInitializer: accept), made)
+                return (try await bootstrap.withBoundSocket(descriptor).get(), made)
             case .descriptor(let descriptor):
                 guard ListenSockets.isListening(descriptor) else {
                     throw ListenError(address: "\(address)", reason: .notListening)
                 }
-                return (try await bootstrap.bind(descriptor, childChannelInitializer: accept), nil)
+                return (try await bootstrap.withBoundSocket(descriptor).get(), nil)
             case .tcp(let host, let port):
                 let resolved = try await loop.submit {
                     try SocketAddress.makeAddressResolvingHost(host, port: port)
                 }.get()
-                return (try await bootstrap.bind(to: resolved, childChannelInitializer: accept), nil)
+                return (try await bootstrap.bind(to: resolved).get(), nil)
             }
         } catch {
             file?.remove()
@@ -84,14 +91,11 @@ struct Listener: Sendable {
     }
 
     /// Serves connections until `stop` or cancellation, and returns when all of them are closed.
-    func serve() async throws {
-        try await channel.executeThenClose { inbound in
-            try await withThrowingDiscardingTaskGroup { tasks in
-                for try await connection in inbound {
-                    tasks.addTask { await serve(connection) }
-                }
-            }
+    func serve() async {
+        await withDiscardingTaskGroup { tasks in
+            for await connection in arrivals { tasks.addTask { await serve(connection) } }
         }
+        await close()
     }
 
     private func serve(_ connection: any Channel) async {
@@ -118,14 +122,40 @@ struct Listener: Sendable {
     func stop(within limit: Duration) {
         // While the descriptor is open, so that the file is told from another one's.
         file?.remove()
-        channel.channel.close(promise: nil)
+        channel.close(promise: nil)
         connections.quiesce()
-        channel.channel.eventLoop.scheduleTask(in: TimeAmount(limit)) { connections.closeAll() }
+        channel.eventLoop.scheduleTask(in: TimeAmount(limit)) { connections.closeAll() }
     }
 
     /// Closes it without having served.
     func abandon() async {
         file?.remove()
-        try? await channel.executeThenClose { _ in }
+        await close()
+    }
+
+    private func close() async {
+        // That it is closed already is no failure.
+        try? await channel.close().get()
+    }
+}
+
+/// Hands a connection over once it is open: before that nothing can be read from it.
+private final class Arrival: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let connections: ConnectionRegistry
+    private let taking: AsyncStream<any Channel>.Continuation
+
+    init(_ connections: ConnectionRegistry, _ taking: AsyncStream<any Channel>.Continuation) {
+        (self.connections, self.taking) = (connections, taking)
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let connection = context.channel
+        context.fireChannelActive()
+        context.pipeline.syncOperations.removeHandler(self, promise: nil)
+        guard connections.admit(connection), case .enqueued = taking.yield(connection) else {
+            return connection.close(promise: nil)
+        }
     }
 }

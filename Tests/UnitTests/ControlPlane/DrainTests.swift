@@ -1,4 +1,5 @@
 @testable import ControlPlane
+import Glibc
 @testable import JobWorker
 import Logging
 import ServiceLifecycle
@@ -130,12 +131,65 @@ struct DrainTests {
         }
     }
 
+    /// As with a socket of systemd, which the next process takes over with all that wait in its queue.
+    @Test func `whoever connects as one server stops is answered by that one or by the next`() async throws {
+        try await withTemporaryDirectory { directory in
+            let path = directory + "/worker.sock"
+            let systemds = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+            defer { close(systemds) }
+            #expect(withUnixAddress(path) { bind(systemds, $0, $1) } == 0)
+            #expect(listen(systemds, 64) == 0)
+            let isEnough = Gate()
+            let (answers, report) = AsyncStream<String>.makeStream()
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                for _ in 0..<4 {
+                    tasks.addTask {
+                        while !isEnough.isOpen {
+                            let connection = try await RawConnection(to: .unixSocket(path: path))
+                            await connection.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                            report.yield(await connection.receiveAll())
+                        }
+                    }
+                }
+                var answered = answers.makeAsyncIterator()
+                for _ in 0..<100 {
+                    let (bound, reportBound) = AsyncStream<[BoundAddress]>.makeStream()
+                    let group = serviceGroup([
+                        server(FakeWorker(), at: .descriptor(dup(systemds)), limits: HTTPLimits()) {
+                            reportBound.yield($0)
+                        }
+                    ])
+                    async let end: Void = group.run()
+                    _ = await bound.first { _ in true }
+                    for _ in 0..<10 {
+                        let answer = await answered.next() ?? ""
+                        #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(answer)")
+                    }
+                    await group.triggerGracefulShutdown()
+                    try await end
+                }
+                isEnough.open()
+                // Who still waits in the queue.
+                let last = serviceGroup([
+                    server(FakeWorker(), at: .descriptor(dup(systemds)), limits: HTTPLimits()) { _ in }
+                ])
+                async let end: Void = last.run()
+                try await tasks.waitForAll()
+                await last.triggerGracefulShutdown()
+                try await end
+            }
+            report.finish()
+            for await answer in answers { #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(answer)") }
+        }
+    }
+
     private func server(
-        _ worker: FakeWorker, limits: HTTPLimits, onListening: @escaping @Sendable ([BoundAddress]) -> Void
+        _ worker: FakeWorker, at address: ListenAddress = .tcp(host: "127.0.0.1", port: 0), limits: HTTPLimits,
+        onListening: @escaping @Sendable ([BoundAddress]) -> Void
     ) -> ControlPlaneServer {
         let service = ServiceIdentity(region: "", environment: "", version: "")
         return ControlPlaneServer(
-            listeningOn: [.tcp(host: "127.0.0.1", port: 0)],
+            listeningOn: [address],
             routes: RouteTable(
                 HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes),
             authentication: Authentication(
