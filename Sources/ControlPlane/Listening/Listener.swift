@@ -8,9 +8,10 @@ import Systemd
 
 /// One listening socket with its connections.
 ///
-/// Whoever has connected before the stop is served, also where that happened at the same moment: for a client a lost
-/// connection looks like a crash, and a process that systemd starts next would have taken it from the queue. NIO's own
-/// sequence of connections loses those that its event loop takes in the turn in which it closes the socket.
+/// A connection that was accepted is served, also where that happened at the moment of the stop: for a client a lost
+/// connection looks like a crash. NIO's own sequence of connections loses those that its event loop takes in the turn in
+/// which it closes the socket. Those that still wait in the kernel's queue then are taken by the process that systemd
+/// starts next; without a socket of systemd's the kernel resets them.
 struct Listener: Sendable {
     let address: BoundAddress
     private let channel: any Channel
@@ -36,7 +37,8 @@ struct Listener: Sendable {
         http = HTTP1Channel(
             responder: responder, configuration: .init(idleTimeout: nil, httpDecoderConfiguration: decoder))
         let connections = ConnectionRegistry(limit: limits.maxConnections)
-        let (arrivals, taking) = AsyncStream<any Channel>.makeStream()
+        let (arrivals, taking) = AsyncStream<any Channel>.makeStream(
+            bufferingPolicy: .bufferingOldest(limits.maxConnections))
         // What speaks HTTP is put on when a task takes the connection: a connection that nobody takes, as the server is
         // stopping, would otherwise end the process, since NIO insists that its async channels are finished.
         (channel, file) = try await Self.bind(address, group) { connection in
@@ -58,10 +60,14 @@ struct Listener: Sendable {
     ) async throws -> (any Channel, SocketFile?) {
         let loop = group.any()
         let bootstrap = ServerBootstrap(group: group)
+            .serverChannelInitializer { server in
+                server.eventLoop.makeCompletedFuture {
+                    try server.pipeline.syncOperations.addHandler(AcceptPause())
+                }
+            }
             .serverChannelOption(.backlog, value: Self.backlog)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            // Nothing is read before there is somebody to read it.
             .childChannelOption(.autoRead, value: false)
             .childChannelInitializer(accept)
         var file: SocketFile?
@@ -72,12 +78,12 @@ struct Listener: Sendable {
                     try SocketFile.listen(at: path, group: owners, backlog: Self.backlog)
                 }.get()
                 file = made
-                return (try await bootstrap.withBoundSocket(descriptor).get(), made)
+                return (try await listen(descriptor, bootstrap), made)
             case .descriptor(let descriptor):
                 guard ListenSockets.isListening(descriptor) else {
                     throw ListenError(address: "\(address)", reason: .notListening)
                 }
-                return (try await bootstrap.withBoundSocket(descriptor).get(), nil)
+                return (try await listen(descriptor, bootstrap), nil)
             case .tcp(let host, let port):
                 let resolved = try await loop.submit {
                     try SocketAddress.makeAddressResolvingHost(host, port: port)
@@ -88,6 +94,13 @@ struct Listener: Sendable {
             file?.remove()
             throw ListenError(address, error)
         }
+    }
+
+    private static func listen(_ descriptor: Int32, _ bootstrap: ServerBootstrap) async throws -> any Channel {
+        let channel = try await bootstrap.withBoundSocket(descriptor).get()
+        // NIO has made the queue shorter than it was.
+        _ = Glibc.listen(descriptor, backlog)
+        return channel
     }
 
     /// Serves connections until `stop` or cancellation, and returns when all of them are closed.
@@ -109,6 +122,8 @@ struct Listener: Sendable {
                 let codec = try pipeline.handler(type: HTTP1ToHTTPServerCodec.self)
                 try pipeline.addHandler(
                     ConnectionGuard(limits: limits, connections: connections), position: .before(codec))
+                let arrival = try pipeline.context(handlerType: Arrival.self)
+                pipeline.removeHandler(context: arrival, promise: nil)
                 return value
             }
         }
@@ -139,12 +154,36 @@ struct Listener: Sendable {
     }
 }
 
-/// Hands a connection over once it is open: before that nothing can be read from it.
+/// Accepts nothing for a while when the system has no room for another connection: it would be asked again at once, and
+/// without end.
+private final class AcceptPause: ChannelInboundHandler {
+    typealias InboundIn = Never
+
+    private static let pause = TimeAmount.seconds(1)
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) {
+            let server = context.channel
+            server.setOption(.autoRead, value: false).whenComplete { _ in }
+            server.eventLoop.scheduleTask(in: Self.pause) {
+                server.setOption(.autoRead, value: true).whenComplete { _ in }
+            }
+        }
+        context.fireErrorCaught(error)
+    }
+}
+
+/// Hands a connection over once it is open, and keeps what comes until there is somebody to read it: a client that says
+/// at once that no more will come is read to its end by NIO, whoever reads.
 private final class Arrival: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
 
     private let connections: ConnectionRegistry
     private let taking: AsyncStream<any Channel>.Continuation
+    /// No more than the socket's buffer holds.
+    private var early: [ByteBuffer] = []
+    private var isInputClosed = false
 
     init(_ connections: ConnectionRegistry, _ taking: AsyncStream<any Channel>.Continuation) {
         (self.connections, self.taking) = (connections, taking)
@@ -153,9 +192,27 @@ private final class Arrival: ChannelInboundHandler, RemovableChannelHandler {
     func channelActive(context: ChannelHandlerContext) {
         let connection = context.channel
         context.fireChannelActive()
-        context.pipeline.syncOperations.removeHandler(self, promise: nil)
         guard connections.admit(connection), case .enqueued = taking.yield(connection) else {
             return connection.close(promise: nil)
         }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { early.append(unwrapInboundIn(data)) }
+
+    func channelReadComplete(context: ChannelHandlerContext) {}
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .some(.inputClosed) = event as? ChannelEvent {
+            isInputClosed = true
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func removeHandler(context: ChannelHandlerContext, removalToken: ChannelHandlerContext.RemovalToken) {
+        for bytes in early { context.fireChannelRead(wrapInboundOut(bytes)) }
+        if !early.isEmpty { context.fireChannelReadComplete() }
+        if isInputClosed { context.fireUserInboundEventTriggered(ChannelEvent.inputClosed) }
+        context.leavePipeline(removalToken: removalToken)
     }
 }

@@ -23,6 +23,12 @@ extension ProcessFaults {
                 try await Task.sleep(for: .milliseconds(10))
             }
             print("descriptors of 30 in use by 80 idle clients: \(open)")
+            // Those that wait to be accepted aren't asked for without end.
+            let (before, began) = (try ProcessFigures.processorTime(pid), ContinuousClock.now)
+            try await Task.sleep(for: .seconds(2))
+            let share = (try ProcessFigures.processorTime(pid) - before) / (ContinuousClock.now - began)
+            print("processor meanwhile: \(share)")
+            #expect(share < 0.5)
             for _ in 0..<20 { try await database.insertJob("sleep", payload: #"{"seconds": 0.1}"#) }
             try await database.waitUntilQuiet(atMost: .seconds(120))
             #expect(try await database.count("status = 'completed' AND attempts = 1") == 20)
@@ -36,6 +42,18 @@ extension ProcessFaults {
             #expect(kill(pid, 0) == 0, "it has ended: \(worker.lastLogLine)")
             await worker.stop()
             #expect(worker.lastLogLine.contains("worker stopped"))
+        }
+
+        @Test func `two hundred clients that come at once wait for a worker that is held up`() async throws {
+            let worker = try await RunningDaemon.startQuick(database)
+            let pid = try await worker.processID(in: database)
+            kill(pid, SIGSTOP)
+            let crowd = try (0..<200).map { _ in try IdleClient(worker.socketPath) }
+            kill(pid, SIGCONT)
+            #expect(crowd.count(where: \.isConnected) == 200)
+            for client in crowd { client.leave() }
+            #expect(try await worker.request("GET", "/healthz", timeout: .seconds(10)).status == 200)
+            await worker.stop()
         }
 
         @Test(.enabled(if: geteuid() == 0, "only root can make a file system"))
@@ -88,6 +106,15 @@ extension ProcessFaults {
 }
 
 private enum ProcessFigures {
+    /// Of all its threads.
+    static func processorTime(_ pid: Int32) throws -> Duration {
+        let line = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+        // The name in parentheses may hold blanks; times are the fields 14 and 15 of all, counted from 1.
+        let fields = try #require(line.split(separator: ")").last).split(separator: " ")
+        let ticks = try #require(Int(fields[11])) + #require(Int(fields[12]))
+        return .seconds(Double(ticks) / Double(sysconf(Int32(_SC_CLK_TCK))))
+    }
+
     static func residentKilobytes(_ pid: Int32) throws -> Int {
         let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
         let line = try #require(status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") })
@@ -98,6 +125,7 @@ private enum ProcessFigures {
 
 /// A client that connects and says nothing.
 private final class IdleClient: Sendable {
+    let isConnected: Bool
     private let descriptor: Int32
 
     init(_ path: String) throws {
@@ -109,9 +137,10 @@ private final class IdleClient: Sendable {
             bytes.copyBytes(from: path.utf8.prefix(bytes.count - 1))
         }
         // A full backlog refuses: that is as many as there can be.
-        _ = withUnsafePointer(to: &address) {
+        let descriptor = descriptor
+        isConnected = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) == 0
             }
         }
     }

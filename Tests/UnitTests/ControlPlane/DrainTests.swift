@@ -131,6 +131,29 @@ struct DrainTests {
         }
     }
 
+    @Test func `who ends its input with the request, before anybody serves, is answered`() async throws {
+        let (asked, reportAsked) = AsyncStream<[RawConnection]>.makeStream()
+        let group = serviceGroup([
+            server(FakeWorker(), limits: HTTPLimits()) { bound in
+                // They are accepted by now, and served when this has returned.
+                var connections: [RawConnection] = []
+                for _ in 0..<10 {
+                    guard let connection = try? await RawConnection(to: bound[0]) else { continue }
+                    await connection.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                    connection.endInput()
+                    connections.append(connection)
+                }
+                reportAsked.yield(connections)
+            }
+        ])
+        async let end: Void = group.run()
+        let connections = try #require(await asked.first { _ in true })
+        #expect(connections.count == 10)
+        for connection in connections { #expect(await connection.receiveAll().hasPrefix("HTTP/1.1 200 ")) }
+        await group.triggerGracefulShutdown()
+        try await end
+    }
+
     /// As with a socket of systemd, which the next process takes over with all that wait in its queue.
     @Test func `whoever connects as one server stops is answered by that one or by the next`() async throws {
         try await withTemporaryDirectory { directory in
@@ -185,7 +208,7 @@ struct DrainTests {
 
     private func server(
         _ worker: FakeWorker, at address: ListenAddress = .tcp(host: "127.0.0.1", port: 0), limits: HTTPLimits,
-        onListening: @escaping @Sendable ([BoundAddress]) -> Void
+        onListening: @escaping @Sendable ([BoundAddress]) async -> Void
     ) -> ControlPlaneServer {
         let service = ServiceIdentity(region: "", environment: "", version: "")
         return ControlPlaneServer(
@@ -194,7 +217,7 @@ struct DrainTests {
                 HealthRoutes(worker: worker, service: service).routes + WorkerRoutes(worker: worker).routes),
             authentication: Authentication(
                 operators: ControlPlaneUnderTest.operators([(nil, ControlPlaneUnderTest.token)])),
-            limits: limits, logger: silent, onListening: { onListening($0) })
+            limits: limits, logger: silent, onListening: onListening)
     }
 
     private func serviceGroup(_ services: [any Service]) -> ServiceGroup {
