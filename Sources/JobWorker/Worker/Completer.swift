@@ -24,8 +24,9 @@ struct Ending: Sendable {
 ///
 /// Outcomes that gather while a statement is under way are stored by the next one: a busy worker writes
 /// many in one commit, and claims as many in the same; an idle one never waits. Where very many gather, a second
-/// statement is sent beside the first: while one waits for the disk the other is worked on. While the database is away
-/// outcomes stay here; there are never more of them than slots.
+/// statement is sent beside the first: while one waits for the disk the other is worked on. With many slots each takes a
+/// third of them: while two thirds are under way, the jobs of the last run. With few the larger half costs less than the
+/// wait for its jobs. While the database is away outcomes stay here; there are never more of them than slots.
 final class Completer: Sendable {
     private struct Entry: Sendable {
         let claim: Claim
@@ -59,6 +60,8 @@ final class Completer: Sendable {
     private static let lanesMax = 2
     /// Few outcomes are stored best in one statement.
     private static let batchMin = 16
+    /// A statement for more jobs takes so long that their third is best run meanwhile.
+    private static let halfMax = 64
     /// Most outcomes in one statement: more bring nothing, and delay the first.
     private static let batchMax = 250
     private static let quietRoundsMax = 3
@@ -87,8 +90,11 @@ final class Completer: Sendable {
         if mustTell { arrived.yield() }
     }
 
-    /// As many as fit into one statement.
-    private var batchLimit: Int { min(Completer.batchMax, max(Completer.batchMin, (running.limit + 1) / 2)) }
+    /// As many as fit into one statement: half of the slots, and of more than 128 less, down to a third.
+    private var batchLimit: Int {
+        let (half, third) = ((running.limit + 1) / 2, (running.limit + 2) / 3)
+        return min(Completer.batchMax, max(Completer.batchMin, min(half, Completer.halfMax), third))
+    }
 
     private func needsLane(_ state: borrowing State) -> Bool {
         state.lanes == 0 || (state.lanes < Completer.lanesMax && state.queue.count >= batchLimit / 2)
