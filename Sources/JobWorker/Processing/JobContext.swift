@@ -5,7 +5,9 @@ public import Logging
 public struct JobContext: Sendable {
     /// When the attempt is stopped, by the process's own clock.
     public let deadline: ContinuousClock.Instant
-    /// Carries the job's id, type, workspace and attempt on every line.
+    /// Carries the job's id, type, workspace and attempt on every line. In the daemon they come to a line when it is
+    /// written, from the handler's metadata provider: the logger itself doesn't show them, and what a processor puts
+    /// under the same names yields to them.
     public let logger: Logger
     /// The token of the attempt's lease; `nil` where nobody claimed the job.
     package let lease: Int64?

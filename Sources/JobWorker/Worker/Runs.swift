@@ -163,7 +163,8 @@ struct Runs: Sendable {
         func look(at moment: ContinuousClock.Instant) {
             overdue.next = min(overdue.next ?? moment, moment)
         }
-        for (claim, run) in runs where run.end == nil {
+        // One that is being stored has nobody who could be deaf.
+        for (claim, run) in runs where run.end == nil && !run.isSettling {
             if let stoppedAt = run.stoppedAt {
                 if stoppedAt + grace <= now { overdue.deaf.append(claim) } else { look(at: stoppedAt + grace) }
             } else if run.deadline <= now {

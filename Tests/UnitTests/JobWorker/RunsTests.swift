@@ -72,6 +72,13 @@ import Testing
         #expect(runs[claim]?.stopReason == nil)
     }
 
+    @Test func `a run that is stored without ever having begun has no processor that could be deaf`() {
+        var runs = runs(answeredAfter: .seconds(95))
+        #expect(overdue(runs, after: .seconds(105)).deaf == [claim])
+        #expect(runs.settle(claim) == .unconfirmed)
+        #expect(overdue(runs, after: .seconds(105)).deaf.isEmpty)
+    }
+
     @Test func `only the first word of a run's end counts`() {
         var runs = runs()
         let (first, second) = (runs.end(claim, .returned(nil)), runs.end(claim, .abandoned))
