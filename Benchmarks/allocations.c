@@ -2,7 +2,7 @@
 // functions, counts, and passes on to them.
 //
 // The counters are in the file that JOBWORKER_ALLOCATIONS names, eight numbers of 64 bits, so that others can read them
-// while the process runs. Without that variable nothing is counted.
+// while the process runs. Without that variable nothing of it can be read.
 //
 // Counted by who asks: the program itself, with what is linked into it (all of Swift, where its standard library is),
 // or a shared library (libpq, libssl, the C library).

@@ -32,7 +32,7 @@ class Sizes:
         # Slots, processes, jobs.
         self.drains = [(5, 1, 20_000), (50, 1, 50_000), (500, 1, 50_000), (50, 2, 50_000), (50, 4, 50_000)]
         self.peer_drains = {"procrastinate": {5: 5_000, 50: 5_000}, "pgqueuer": {5: 5_000, 50: 30_000}}
-        self.enqueued, self.clients = 50_000, 20
+        self.enqueued, self.clients = 100_000, 20
         self.latencies = 200
         self.idle_seconds = 10
         self.long_idle_seconds = 60
@@ -199,6 +199,8 @@ class Jobworker:
         try:
             got = allocations.measure(self.program, jobs=self.sizes.allocation_jobs, runs=self.sizes.rounds)
         except Unavailable as reason:
+            if allocations.c_compiler():
+                raise
             say(f"    skipped: {reason}")
             return
         self.results.raw.append({"command": ["allocations"], "result": got})

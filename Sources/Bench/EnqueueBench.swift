@@ -54,11 +54,32 @@ package struct EnqueueBench: Sendable {
         self.runs = runs
     }
 
-    /// Jobs a second in several runs.
+    /// Jobs a second.
+    private struct Rate {
+        let single: Double
+        let concurrent: Double
+        let batches: Double
+
+        /// Of both together, where each is of as many jobs.
+        func and(_ other: Rate) -> Rate {
+            func mean(_ one: Double, _ other: Double) -> Double { 2 / (1 / one + 1 / other) }
+            return Rate(
+                single: mean(single, other.single), concurrent: mean(concurrent, other.concurrent),
+                batches: mean(batches, other.batches))
+        }
+    }
+
+    /// In several runs.
     private struct Series {
         var single: [Double] = []
         var concurrent: [Double] = []
         var batches: [Double] = []
+
+        mutating func append(_ rate: Rate) {
+            single.append(rate.single)
+            concurrent.append(rate.concurrent)
+            batches.append(rate.batches)
+        }
 
         func compared(to other: Series) -> (single: Comparison, concurrent: Comparison, batches: Comparison) {
             (
@@ -73,14 +94,18 @@ package struct EnqueueBench: Sendable {
         let pgbench = try await PgBench(connectionString: database.workerConnectionString)
         var (alone, bare, idle, saturated) = (Series(), Series(), Series(), Series())
         for _ in 0..<runs {
-            try await measure(&alone, pgbench, connection)
-            try await measureBare(&bare, pgbench, connection)
+            // In halves, there and back again: what drifts meanwhile concerns both alike.
+            let half = max(1, jobs / 2)
+            let first = try await measure(half, pgbench, connection)
+            let bareFirst = try await measureBare(half, pgbench, connection)
+            bare.append(bareFirst.and(try await measureBare(half, pgbench, connection)))
+            alone.append(first.and(try await measure(half, pgbench, connection)))
             let workers = try await BenchWorkers.start(
                 BenchWorkers.Options(maxConcurrent: slots), program: program, database: database)
             do {
-                try await measure(&idle, pgbench, connection)
+                idle.append(try await measure(jobs, pgbench, connection))
                 try await occupy(connection)
-                try await measure(&saturated, pgbench, connection)
+                saturated.append(try await measure(jobs, pgbench, connection))
                 try await release(connection)
                 await workers.stop()
             } catch {
@@ -100,70 +125,73 @@ package struct EnqueueBench: Sendable {
             idleWorker: rates(idle), saturatedWorker: rates(saturated), slots: slots, role: database.workerWords)
     }
 
-    private func measure(_ series: inout Series, _ pgbench: PgBench, _ connection: Connection) async throws {
-        series.single.append(try await inserts(clients: 1, pgbench))
+    /// - Parameter count: Jobs in batches; a tenth of them one by one.
+    private func measure(_ count: Int, _ pgbench: PgBench, _ connection: Connection) async throws -> Rate {
+        let single = try await inserts(count / 10, clients: 1, pgbench)
         try await empty(connection)
-        series.concurrent.append(try await inserts(clients: clients, pgbench))
+        let concurrent = try await inserts(count / 10, clients: clients, pgbench)
         try await empty(connection)
-        series.batches.append(try await enqueue())
+        let batches = try await enqueue(count)
         try await empty(connection)
+        return Rate(single: single, concurrent: concurrent, batches: batches)
     }
 
-    private func measureBare(_ series: inout Series, _ pgbench: PgBench, _ connection: Connection) async throws {
+    private func measureBare(_ count: Int, _ pgbench: PgBench, _ connection: Connection) async throws -> Rate {
         // Due times count from a creation that a trigger fills in where a client gives none.
         try await connection.runScript("ALTER TABLE public.jobs DISABLE TRIGGER USER")
-        series.single.append(try await inserts(clients: 1, pgbench))
+        let single = try await inserts(count / 10, clients: 1, pgbench)
         try await empty(connection)
-        series.concurrent.append(try await inserts(clients: clients, pgbench))
+        let concurrent = try await inserts(count / 10, clients: clients, pgbench)
         try await empty(connection)
-        series.batches.append(try await copy(connection))
+        let batches = try await copy(count, connection)
         // Those of turns rest where nobody takes any.
         try await connection.runScript("ALTER TABLE public.jobs ENABLE TRIGGER USER; SELECT jobworker.arrange_turns()")
         try await empty(connection)
+        return Rate(single: single, concurrent: concurrent, batches: batches)
     }
 
-    private func inserts(clients: Int, _ pgbench: PgBench) async throws -> Double {
+    private func inserts(_ count: Int, clients: Int, _ pgbench: PgBench) async throws -> Double {
         let script = """
             INSERT INTO public.jobs (workspace_id, job_type, payload)
             VALUES ('\(database.workspaceID.text)', 'noop', '{"account_id": "a"}');
 
             """
-        return try await pgbench.rate(of: script, clients: clients, transactions: max(1, jobs / 10 / clients))
+        return try await pgbench.rate(of: script, clients: clients, transactions: max(1, count / clients))
     }
 
-    private func enqueue() async throws -> Double {
+    private func enqueue(_ count: Int) async throws -> Double {
         let pool = ConnectionPool(database.workerSettings, limit: 1)
         let store = JobStore(pool: pool)
         let payload = JSONText(#"{"account_id": "a"}"#)
         let began = ContinuousClock.now
         // Over one connection; the next thousand are put together while one thousand is stored.
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for (number, start) in stride(from: 0, to: jobs, by: 1000).enumerated() {
+            for (number, start) in stride(from: 0, to: count, by: 1000).enumerated() {
                 if number > 1 { try await group.next() }
                 group.addTask {
                     _ = try await store.enqueue(
-                        (start..<min(start + 1000, jobs)).map { _ in
+                        (start..<min(start + 1000, count)).map { _ in
                             NewJob(workspaceID: database.workspaceID, type: "noop", payload: payload)
                         })
                 }
             }
             try await group.waitForAll()
         }
-        let rate = Double(jobs) / ((ContinuousClock.now - began) / .seconds(1))
+        let rate = Double(count) / ((ContinuousClock.now - began) / .seconds(1))
         await pool.close()
         return rate
     }
 
     /// From a file that the server reads, so that no client's parsing counts.
-    private func copy(_ connection: Connection) async throws -> Double {
+    private func copy(_ count: Int, _ connection: Connection) async throws -> Double {
         let path = "/tmp/jobworker-bench-copy-\(getpid())"
         let line = "\(database.workspaceID.text)\tnoop\t{\"account_id\": \"a\"}\n"
-        try String(repeating: line, count: jobs).write(toFile: path, atomically: true, encoding: .utf8)
+        try String(repeating: line, count: count).write(toFile: path, atomically: true, encoding: .utf8)
         chmod(path, 0o644)
         defer { try? FileManager.default.removeItem(atPath: path) }
         let began = ContinuousClock.now
         try await connection.runScript("COPY public.jobs (workspace_id, job_type, payload) FROM '\(path)'")
-        return Double(jobs) / ((ContinuousClock.now - began) / .seconds(1))
+        return Double(count) / ((ContinuousClock.now - began) / .seconds(1))
     }
 
     /// Fills the worker's slots with jobs that outlast the measurement.
