@@ -72,6 +72,8 @@ package struct ThroughputBench: Sendable {
 
     package func run() async throws -> Result {
         let connection = try await Connection.open(database.settings)
+        // It looks whether a run is over, by the indexes.
+        try await connection.runScript("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
         let pgbench = try await PgBench(connectionString: database.workerConnectionString)
         let ceiling = Ceiling(slots: options.maxConcurrent, processes: options.processes)
         let ceilingWithRows = Ceiling(slots: options.maxConcurrent, processes: options.processes, writesRows: true)
@@ -167,24 +169,19 @@ package struct ThroughputBench: Sendable {
     /// Looks at the end of `jobs_due`, where the last job stands until it is claimed, then at `jobs_processing`: a look
     /// through the table would take from the workers what pgbench has for itself.
     private func isUnderWay(_ queue: String, _ connection: Connection) async throws -> Bool {
-        try await connection.runScript("SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off")
         let waiting = try await connection.query(
             """
             SELECT FROM public.jobs
             WHERE status = 'pending' AND coalesce(job_queue, 'default') = \(queue)
             ORDER BY coalesce(priority, 0), greatest(created_at, scheduled_for, next_retry_at) DESC, id DESC LIMIT 1
             """)
-        var isLeft = !waiting.isEmpty
-        if !isLeft {
-            isLeft = try await !connection.query(
-                """
-                SELECT FROM public.jobs
-                WHERE (status = 'processing' OR lease_open) AND coalesce(job_queue, 'default') = \(queue) LIMIT 1
-                """
-            ).isEmpty
-        }
-        try await connection.runScript("RESET enable_seqscan; RESET enable_bitmapscan; RESET enable_sort")
-        return isLeft
+        if !waiting.isEmpty { return true }
+        let running = try await connection.query(
+            """
+            SELECT FROM public.jobs
+            WHERE (status = 'processing' OR lease_open) AND coalesce(job_queue, 'default') = \(queue) LIMIT 1
+            """)
+        return !running.isEmpty
     }
 
     private func fill(queue: String, _ connection: Connection) async throws {
