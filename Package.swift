@@ -120,6 +120,7 @@ let package = Package(
                 .embedInCode("0030_run_figures.sql"),
                 .embedInCode("0031_list_searches.sql"),
                 .embedInCode("0032_wide_fans.sql"),
+                .embedInCode("0033_wakeups_by_type.sql"),
             ],
             swiftSettings: swiftSettings),
         room("JobWorker", ["Postgres", "Migrations", "Cron", crypto, logging, metrics, lifecycle]),

@@ -56,5 +56,6 @@ public struct Migration: Sendable {
         Migration(30, "run_figures", PackageResources._030_run_figures_sql),
         Migration(31, "list_searches", PackageResources._031_list_searches_sql),
         Migration(32, "wide_fans", PackageResources._032_wide_fans_sql),
+        Migration(33, "wakeups_by_type", PackageResources._033_wakeups_by_type_sql),
     ]
 }

@@ -15,7 +15,6 @@ extension WorkerConfiguration {
         pid = Int(getpid())
         heartbeatInterval = configuration[Catalog.heartbeatInterval]
         staleAfter = configuration[Catalog.staleAfter]
-        lifecycleLogs = JobLogLevel(rawValue: configuration[Catalog.jobLogs].rawValue)
         // A program has ten seconds from SIGTERM to SIGKILL, and must be gone before its job is given to others.
         cancellationGrace = .seconds(11)
         takeOver(configuration)
@@ -34,6 +33,7 @@ extension WorkerConfiguration {
         retentionDays = Dictionary(
             uniqueKeysWithValues: configuration[Catalog.retention].byStatus.map { ($0.status, $0.days) })
         archives = configuration[Catalog.retentionArchive]
+        lifecycleLogs = JobLogLevel(rawValue: configuration[Catalog.jobLogs].rawValue)
         alerts = AlertRules(
             interval: configuration[Catalog.alertInterval], deadLetters: configuration[Catalog.alertDeadLetters],
             queueDepth: configuration[Catalog.alertQueueDepth], stalledAfter: configuration[Catalog.alertStalled],

@@ -43,11 +43,13 @@ public func logHandlerFactory(
     format: LogFormat, setting: LogLevelSetting, limiter: LogLimiter? = nil
 ) -> @Sendable (_ label: String, Logger.MetadataProvider?) -> any LogHandler {
     let isTerminal = isatty(STDERR_FILENO) == 1
+    _ = flushesAtExit
     switch format.resolved(isJournal: isJournalConnected(), isTerminal: isTerminal) {
     case .journal:
         return { label, provider in
             BoundedLogHandler(
-                JournalLogHandler(label: label, metadataProvider: provider), setting: setting, limiter: limiter)
+                JournalLogHandler(label: label, metadataProvider: provider, send: writeToJournal), setting: setting,
+                limiter: limiter, isClogged: { journalWriter.isFull })
         }
     case .text:
         let isColoured = LogColour.isWanted(
@@ -55,12 +57,13 @@ public func logHandlerFactory(
         return { label, provider in
             BoundedLogHandler(
                 TextLogHandler(label: label, isColoured: isColoured, metadataProvider: provider),
-                setting: setting, limiter: limiter)
+                setting: setting, limiter: limiter, isClogged: { standardErrorWriter.isFull })
         }
     case .json, .auto:
         return { label, provider in
             BoundedLogHandler(
-                JSONLogHandler(label: label, metadataProvider: provider), setting: setting, limiter: limiter)
+                JSONLogHandler(label: label, metadataProvider: provider), setting: setting, limiter: limiter,
+                isClogged: { standardErrorWriter.isFull })
         }
     }
 }

@@ -133,11 +133,35 @@ public final class LogLimiter: Sendable {
             bucket.tokens -= 1
             return (true, false)
         }
+        return (false, omit(event, id, at: moment, &bucket))
+    }
+
+    /// Whether lines of this message are always written.
+    func isExempt(_ event: LogEvent) -> Bool {
+        (event.metadata?[messageIDKey]?.description).map(exempt.contains) ?? false
+    }
+
+    /// Counts a line that can't be written, whatever its level and its kind.
+    func leaveOut(_ event: LogEvent) {
+        let id = event.metadata?[messageIDKey]?.description
+        let moment = now()
+        let kind = Kind(level: event.level, file: event.file, line: event.line)
+        let isFirst = buckets.withLock { buckets in
+            let place = buckets.index(forKey: kind) ?? add(kind, to: &buckets, at: moment)
+            return omit(event, id, at: moment, &buckets.values[place])
+        }
+        if isFirst { begin.yield() }
+    }
+
+    /// - Returns: Whether it is the first that is left out since it was asked for them.
+    private func omit(
+        _ event: LogEvent, _ id: String?, at moment: ContinuousClock.Instant, _ bucket: inout Bucket
+    ) -> Bool {
         bucket.omitted += 1
-        guard bucket.omittedSince == nil else { return (false, false) }
+        guard bucket.omittedSince == nil else { return false }
         bucket.omittedSince = moment
         bucket.text = event.message.description
         bucket.messageID = id
-        return (false, true)
+        return true
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Systemd
 
 /// Where lines go.
 public struct LogSink: Sendable {
@@ -10,20 +11,42 @@ public struct LogSink: Sendable {
 
     public init(write: @escaping @Sendable ([UInt8]) -> Void) { self.write = write }
 
-    /// One write(2) to standard error a line, so that lines of several threads don't mix. It waits for
-    /// whoever reads; what can't be written is dropped.
+    /// One write(2) to standard error a line, so that lines of several threads don't mix. Who logs doesn't wait for who
+    /// reads; what can't be written is dropped.
     public static let standardError = LogSink { line in
-        line.withUnsafeBytes { bytes in
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let piece = UnsafeRawBufferPointer(rebasing: rest)
-                let count = Glibc.write(STDERR_FILENO, piece.baseAddress, piece.count)
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    return
-                }
-                rest = rest.dropFirst(count)
+        standardErrorWriter.write(LogWriter.Line(size: line.count) { writeAll(line, to: STDERR_FILENO) })
+    }
+}
+
+let standardErrorWriter = LogWriter { hasRoom(for: $0.size, in: STDERR_FILENO) }
+
+/// The journal, in the same way.
+let journalWriter: LogWriter = {
+    let queue = JournalQueue()
+    return LogWriter { _ in queue.hasRoom }
+}()
+
+@Sendable func writeToJournal(_ fields: [JournalField]) {
+    journalWriter.write(LogWriter.Line(size: 0) { sendToJournal(fields) })
+}
+
+/// Once it was asked for: at the end of the process lines whose reader is slow have a moment left. What it doesn't take by
+/// then is lost.
+let flushesAtExit: Void = {
+    _ = atexit { for writer in [standardErrorWriter, journalWriter] { writer.flush(milliseconds: 500) } }
+}()
+
+func writeAll(_ line: [UInt8], to descriptor: Int32) {
+    line.withUnsafeBytes { bytes in
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let piece = UnsafeRawBufferPointer(rebasing: rest)
+            let count = Glibc.write(descriptor, piece.baseAddress, piece.count)
+            if count < 0 {
+                if errno == EINTR { continue }
+                return
             }
+            rest = rest.dropFirst(count)
         }
     }
 }

@@ -5,8 +5,8 @@ public import Logging
 /// Writes log events to the journal with their metadata as fields, so that `journalctl JOB_ID=…` finds
 /// them.
 ///
-/// The journal's socket is written to directly: if journald isn't running the event is lost, and if
-/// its queue is full the call waits.
+/// The journal's socket is written to directly: if journald isn't running the event is lost. `sendToJournal` waits where
+/// its queue is full; give another `send` where that must not be.
 public struct JournalLogHandler: LogHandler {
     public var metadata: Logger.Metadata = [:]
     public var metadataProvider: Logger.MetadataProvider?

@@ -6,6 +6,7 @@ import Synchronization
 /// Job types whose course a test writes down.
 package struct ScriptedProcessor: JobProcessor {
     package let jobTypes: [String]
+    package var terms = ProcessorTerms()
     private let body: @Sendable (Job, JobContext) async throws -> JSONText?
 
     package init(

@@ -8,15 +8,17 @@ package struct WaitingWorker: Sendable {
     private let channel: String
 
     package init(
-        in database: TestDatabase, id: String = "waiting", queues: [String] = ["*"], lasting: Duration = .seconds(600),
-        interval: Duration = .zero
+        in database: TestDatabase, id: String = "waiting", queues: [String] = ["*"], jobTypes: [String]? = nil,
+        lasting: Duration = .seconds(600), interval: Duration = .zero
     ) async throws {
         self.database = database
         channel = "jobworker_wake_\(id)"
         connection = try await Connection.open(database.settings)
         try await connection.runScript("LISTEN \"\(channel)\"; LISTEN jobworker_cancel")
         try await database.store().attend(
-            Attention(workerID: id, channel: channel, queues: queues, lasting: lasting, interval: interval))
+            Attention(
+                workerID: id, channel: channel, queues: queues, jobTypes: jobTypes, lasting: lasting, interval: interval
+            ))
     }
 
     /// What came until now: the queues of jobs that are due, with `later` those of jobs that become due, `cancel` for a

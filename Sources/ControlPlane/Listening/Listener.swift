@@ -127,7 +127,11 @@ struct Listener: Sendable {
                 return value
             }
         }
-        guard let value = try? await ready.get() else { return }
+        guard let value = try? await ready.get() else {
+            // Nobody would watch over it.
+            connection.close(promise: nil)
+            return
+        }
         connection.setOption(.autoRead, value: true).whenComplete { _ in }
         await http.handle(value: value, logger: logger)
     }

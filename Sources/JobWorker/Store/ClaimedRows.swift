@@ -53,8 +53,10 @@ private struct ClaimedColumns {
             id: try row.decode(id), workspaceID: try row.decode(workspaceID), type: try row.decode(type),
             queue: try row.decode(queue), payload: payload ?? JSONText("null"), priority: try row.decode(priority),
             attempt: try row.decode(attempts), maxAttempts: try row.decode(maxAttempts),
-            timeout: try row.decodeIfPresent(timeout).map { .seconds($0) }, createdAt: try row.decode(createdAt),
-            dueAt: try row.decode(dueAt), startedAt: try row.decode(startedAt))
+            timeout: try row.decodeIfPresent(timeout).map { .seconds($0) },
+            // The application may write any time. One before our era must not cost the others of this claim their answer.
+            createdAt: (try? row.decode(createdAt)) ?? .distantPast, dueAt: (try? row.decode(dueAt)) ?? .distantPast,
+            startedAt: try row.decode(startedAt))
         var refusal: String?
         if payload == nil {
             let bytes = try row.decode(payloadBytes)

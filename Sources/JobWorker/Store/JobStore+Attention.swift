@@ -7,28 +7,34 @@ package struct Attention: Sendable {
     package let channel: String
     /// `*` for all.
     package let queues: [String]
+    /// `nil` for all.
+    package let jobTypes: [String]?
     /// Without a sign of the worker it is not woken any more after this time.
     package let lasting: Duration
     /// It looks by itself after this time at the latest; of jobs that become due before, it wants to hear.
     package let interval: Duration
 
     package init(
-        workerID: String, channel: String, queues: [String], lasting: Duration, interval: Duration = .zero
+        workerID: String, channel: String, queues: [String], jobTypes: [String]? = nil, lasting: Duration,
+        interval: Duration = .zero
     ) {
         self.workerID = workerID
         self.channel = channel
         self.queues = queues
+        self.jobTypes = jobTypes
         self.lasting = lasting
         self.interval = interval
     }
 
     var insertion: Fragment {
-        """
-        INSERT INTO jobworker.waiting_workers AS known (worker_id, channel, queues, until, looks_at)
-        VALUES (\(workerID), \(channel), \(queues), clock_timestamp() + \(lasting), clock_timestamp() + \(interval))
-        ON CONFLICT (worker_id) DO UPDATE
-        SET channel = excluded.channel, queues = excluded.queues, until = excluded.until, looks_at = excluded.looks_at
-        """
+        let types: Fragment = if let jobTypes { "\(jobTypes)" } else { "NULL" }
+        return """
+            INSERT INTO jobworker.waiting_workers AS known (worker_id, channel, queues, job_types, until, looks_at)
+            VALUES (\(workerID), \(channel), \(queues), \(types), clock_timestamp() + \(lasting), clock_timestamp() + \(interval))
+            ON CONFLICT (worker_id) DO UPDATE
+            SET channel = excluded.channel, queues = excluded.queues, job_types = excluded.job_types, until = excluded.until,
+                looks_at = excluded.looks_at
+            """
     }
 }
 
@@ -49,6 +55,48 @@ extension JobStore {
             /* jobworker:turn_away */
             DELETE FROM jobworker.waiting_workers
             WHERE worker_id = \(workerID) OR until < clock_timestamp() - interval '1 hour'
+            """)
+    }
+
+    /// Tells other workers that wait of due jobs which this one was told of and has no slot for, as many as there still are
+    /// of them. After `turnAway`, so that it doesn't come back. Relies on `jobs_due`.
+    package func passOn(_ announcements: [DueAnnouncement]) async throws(PostgresError) {
+        var (queues, priorities, dues): ([String], [Int], [Timestamp?]) = ([], [], [])
+        for announcement in announcements {
+            switch announcement {
+            case .lane(let queue, let priority, let due):
+                queues.append(queue)
+                priorities.append(priority)
+                dues.append(due)
+            case .job(_, let queue, let priority, let due):
+                queues.append(queue)
+                priorities.append(priority)
+                dues.append(due)
+            // Many were told, or the timers see to it.
+            case .later, .unknown: continue
+            }
+        }
+        guard !queues.isEmpty else { return }
+        try await pool.query(
+            """
+            /* jobworker:pass_on */
+            WITH told AS (
+                SELECT queue, priority, coalesce(min(due_at), '-infinity') AS due_at
+                FROM unnest(\(queues), \(priorities), \(NullableArray(dues))) AS given (queue, priority, due_at)
+                GROUP BY queue, priority
+            )
+            SELECT jobworker.wake(told.queue, told.priority::int, min(waiting.due_at), count(*), waiting.job_type)
+            FROM told CROSS JOIN LATERAL (
+                SELECT jobs.job_type::text AS job_type,
+                       greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
+                FROM public.jobs
+                WHERE jobs.status = 'pending' AND coalesce(jobs.job_queue, 'default') = told.queue
+                  AND coalesce(jobs.priority, 0) = told.priority
+                  AND greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) BETWEEN told.due_at AND now()
+                \(JobStore.inOrder)
+                LIMIT 100
+            ) AS waiting
+            GROUP BY told.queue, told.priority, waiting.job_type
             """)
     }
 }

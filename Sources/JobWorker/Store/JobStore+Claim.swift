@@ -46,6 +46,8 @@ package struct ClaimRequest: Sendable {
 
     package var workerID: String
     package var jobTypes: [String]
+    /// How many jobs of each of these types may be among the claimed, at least 1; of others any number.
+    package var typesLeft: [String: Int] = [:]
     /// Types whose jobs must not run where a member of a workspace inserted them.
     package var operatorTypes: [String]
     package var queues: [QueueShare]
@@ -74,6 +76,14 @@ package struct ClaimRequest: Sendable {
         self.limit = limit
         self.takesSuspect = takesSuspect
         self.staleAfter = staleAfter
+    }
+
+    /// Whether jobs may have been passed over as no more of their type may be claimed.
+    func isFullOfType(_ claimed: [ClaimedJob]) -> Bool {
+        guard !typesLeft.isEmpty, !claimed.isEmpty else { return false }
+        var left = typesLeft
+        for claimed in claimed { left[claimed.job.type]? -= 1 }
+        return left.values.contains { $0 <= 0 }
     }
 }
 
@@ -207,17 +217,27 @@ extension JobStore {
             request.lanes?.count == 1
             ? JobStore.dueOfOneLane(request, named: named, others: others)
             : JobStore.dueOfLanes(request, named: named, others: others)
+        let allowed: Fragment = """
+            -- One suspect at a time: if this process dies too, it is the culprit.
+            WHERE (NOT is_suspect
+                   OR id = (SELECT id FROM due WHERE is_suspect ORDER BY urgency DESC, due_at, id LIMIT 1))
+              \(JobStore.othersCap(request, others: others))
+            """
+        guard !request.typesLeft.isEmpty else {
+            return """
+                \(dueJobs),
+                picked AS MATERIALIZED (
+                    SELECT due.* FROM due
+                    \(allowed)
+                    ORDER BY urgency DESC, due_at, id
+                    LIMIT \(request.limit)
+                ),
+                \(starting(request))
+                """
+        }
         return """
             \(dueJobs),
-            picked AS MATERIALIZED (
-                SELECT due.* FROM due
-                -- One suspect at a time: if this process dies too, it is the culprit.
-                WHERE (NOT is_suspect
-                       OR id = (SELECT id FROM due WHERE is_suspect ORDER BY urgency DESC, due_at, id LIMIT 1))
-                  \(JobStore.othersCap(request, others: others))
-                ORDER BY urgency DESC, due_at, id
-                LIMIT \(request.limit)
-            ),
+            \(JobStore.pickedOfTypes(request, allowed))
             \(starting(request))
             """
     }
@@ -276,7 +296,8 @@ extension JobStore {
         let free = min(own?.free ?? others, request.limit)
         return """
             due AS MATERIALIZED (
-                SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, \(own == nil) AS is_other, \(lane.priority) AS urgency,
+                SELECT jobs.id, \(typeColumns(request)) jobs.worker_deaths > 0 AS is_suspect, \(own == nil) AS is_other,
+                       \(lane.priority) AS urgency,
                        greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
                 FROM public.jobs
                 \(eligible(request, queue: "\(lane.queue)", urgency: "\(lane.priority)", from: "(\(from.due), \(from.id))"))
@@ -309,9 +330,10 @@ extension JobStore {
                         SELECT lanes.urgency, lanes.due_from, lanes.id_from FROM lanes
                         WHERE lanes.queue = wanted.name ORDER BY lanes.urgency DESC
                     ) AS lane
-                    -- A nested loop in the lanes' order, which LIMIT ends: no row is locked that isn't taken.
+                    -- A nested loop in the lanes' order, which LIMIT ends: few rows are locked that aren't taken.
                     CROSS JOIN LATERAL (
-                        SELECT jobs.id, jobs.worker_deaths > 0 AS is_suspect, wanted.is_other, lane.urgency,
+                        SELECT jobs.id, \(typeColumns(request)) jobs.worker_deaths > 0 AS is_suspect, wanted.is_other,
+                               lane.urgency,
                                greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
                         FROM public.jobs
                         \(whole)
@@ -443,5 +465,39 @@ extension JobStore {
             AND (NOT is_other OR id = ANY (ARRAY(
                 SELECT id FROM due WHERE is_other ORDER BY urgency DESC, due_at, id LIMIT \(others))))
             """
+    }
+
+    /// The table `picked` where of some types only some more jobs may run: of each the first so many. Whoever looked
+    /// meanwhile has passed over the rest, which was locked, and is told of it.
+    private static func pickedOfTypes(_ request: ClaimRequest, _ allowed: Fragment) -> Fragment {
+        let (types, left) = (Array(request.typesLeft.keys), Array(request.typesLeft.values))
+        return """
+            ranked AS MATERIALIZED (
+                SELECT due.*, row_number() OVER (PARTITION BY limited_type ORDER BY urgency DESC, due_at, id) AS place
+                FROM due
+                \(allowed)
+            ),
+            surplus AS MATERIALIZED (
+                SELECT ranked.id, ranked.queue, ranked.urgency, ranked.due_at, limited_type
+                FROM ranked JOIN unnest(\(types), \(left)) AS capped (limited_type, free) USING (limited_type)
+                WHERE ranked.place > capped.free
+            ),
+            told AS MATERIALIZED (
+                SELECT jobworker.wake(surplus.queue, surplus.urgency::int, min(surplus.due_at), count(*), limited_type)
+                FROM surplus GROUP BY surplus.queue, surplus.urgency, limited_type
+            ),
+            picked AS MATERIALIZED (
+                SELECT ranked.* FROM ranked
+                WHERE id <> ALL (ARRAY(SELECT id FROM surplus)) AND (SELECT count(*) FROM told) >= 0
+                ORDER BY urgency DESC, due_at, id
+                LIMIT \(request.limit)
+            ),
+            """
+    }
+
+    /// Type and queue, for `pickedOfTypes`.
+    private static func typeColumns(_ request: ClaimRequest) -> Fragment {
+        request.typesLeft.isEmpty
+            ? "" : "jobs.job_type::text AS limited_type, coalesce(jobs.job_queue, 'default')::text AS queue,"
     }
 }

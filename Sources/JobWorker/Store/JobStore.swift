@@ -6,12 +6,17 @@ public import Postgres
 /// took effect, so it is sent again, and the claim's token tells our own earlier write from another's.
 package struct JobStore: Sendable {
     package let pool: ConnectionPool
-    /// The lowest level of the rows this store itself writes to `job_logs`; `nil` for none.
-    package let lifecycleLevel: JobLogLevel?
+    private let level: Live<JobLogLevel?>
 
     package init(pool: ConnectionPool, lifecycleLevel: JobLogLevel? = .info) {
         self.pool = pool
-        self.lifecycleLevel = lifecycleLevel
+        level = Live(lifecycleLevel)
+    }
+
+    /// The lowest level of the rows this store itself writes to `job_logs`; `nil` for none. Of all copies of this store.
+    package var lifecycleLevel: JobLogLevel? {
+        get { level.value }
+        nonmutating set { level.value = newValue }
     }
 
     /// The lifecycle levels that are written.

@@ -91,10 +91,12 @@ final class Completer: Sendable {
     }
 
     /// As many as fit into one statement: half of the slots, and of more than 128 less, down to a third.
-    private var batchLimit: Int {
-        let (half, third) = ((running.limit + 1) / 2, (running.limit + 2) / 3)
-        return min(Completer.batchMax, max(Completer.batchMin, min(half, Completer.halfMax), third))
+    static func batchLimit(slots: Int) -> Int {
+        let (half, third) = ((slots + 1) / 2, (slots + 2) / 3)
+        return min(batchMax, max(batchMin, min(half, halfMax), third))
     }
+
+    private var batchLimit: Int { Completer.batchLimit(slots: running.limit) }
 
     private func needsLane(_ state: borrowing State) -> Bool {
         state.lanes == 0 || (state.lanes < Completer.lanesMax && state.queue.count >= batchLimit / 2)

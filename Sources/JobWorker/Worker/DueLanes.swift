@@ -70,11 +70,13 @@ package struct DueLanes: Sendable {
     /// A look at these lanes, begun at `askedAt`, brought these jobs.
     package mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], askedAt: ContinuousClock.Instant) {
         // Those passed over now may be taken by a later look.
-        guard request.takesSuspect, !claimed.contains(where: \.isSuspect), let clock else { return }
+        guard request.takesSuspect, !claimed.contains(where: \.isSuspect), !request.isFullOfType(claimed), let clock
+        else { return }
         // Early rather than late, however long the answer took: what lies before it is passed over.
         let end = Place(due: clock.database.advanced(by: askedAt - clock.answered - DueLanes.margin))
         let free = Dictionary(request.queues.map { ($0.name, $0.free) }) { first, _ in first }
         let byQueue = Dictionary(grouping: claimed, by: \.job.queue)
+        let others = claimed.count { free[$0.job.queue] == nil }
         let asked = request.lanes ?? seen.keys.map { .init(queue: $0.queue, priority: $0.priority, from: nil) }
         for part in asked {
             let lane = Lane(queue: part.queue, priority: part.priority)
@@ -82,7 +84,8 @@ package struct DueLanes: Sendable {
             guard let before = seen[lane], DueLanes.earlier(before, part.from) == part.from else { continue }
             let found = byQueue[lane.queue] ?? []
             let share = min(free[lane.queue] ?? free["*"] ?? 0, request.limit)
-            let isCut = found.count >= share || claimed.count >= request.limit
+            // The queues behind '*' share one cap.
+            let isCut = (free[lane.queue] == nil ? others : found.count) >= share || claimed.count >= request.limit
             // Lanes of lower priority were not looked at, or not to their end.
             guard let lowest = found.map(\.job.priority).min() else {
                 if !isCut { seen[lane] = .some(DueLanes.later(before, end)) }
@@ -96,6 +99,15 @@ package struct DueLanes: Sendable {
             {
                 seen[lane] = .some(DueLanes.later(before, last))
             }
+        }
+    }
+
+    /// The look failed. One that began after it may have passed over rows that it had locked, and seen what lies behind.
+    mutating func failed(_ request: ClaimRequest) {
+        for part in request.lanes ?? [] {
+            let lane = Lane(queue: part.queue, priority: part.priority)
+            // Whatever the others bring: the next look begins there.
+            announced[lane] = .some(announced[lane].map { DueLanes.earlier($0, part.from) } ?? part.from)
         }
     }
 
@@ -150,6 +162,23 @@ package enum DueAnnouncement: Sendable, Hashable {
             self = .job(id, queue: queue, priority: priority, due: due)
         } else {
             self = .lane(queue: queue, priority: priority, due: due)
+        }
+    }
+
+    /// The queue and priority that it is about, where it tells them.
+    private var lane: (queue: String, priority: Int)? {
+        switch self {
+        case .lane(let queue, let priority, _), .job(_, let queue, let priority, _), .later(let queue, let priority, _):
+            (queue, priority)
+        case .unknown: nil
+        }
+    }
+
+    func isOfLane(of other: DueAnnouncement) -> Bool {
+        switch (lane, other.lane) {
+        case (let lane?, let other?): lane == other
+        case (nil, nil): true
+        default: false
         }
     }
 

@@ -93,7 +93,8 @@ final class Intake: Sendable {
             lookEverywhere(&state)
             if isAlone { state.only = announcement } else { state.lanes.hear(announcement) }
             if announcement == .unknown { state.plan.pollSoon(now: now()) }
-            state.plan.wake(now: now(), free: free)
+            // A slot is kept for the one that is alone.
+            state.plan.wake(now: now(), of: isAlone ? nil : announcement)
             // What waited while the last one was claimed comes right after it: the poller takes all of it at once.
             return isAlone && !obeysRules(state) && !restsFromOne(state)
         }
@@ -119,9 +120,8 @@ final class Intake: Sendable {
 
     /// Slots have become free: worth a look if the last one left something behind.
     func slotsFreed() {
-        let free = running.free
         let mustLook = state.withLock { state in
-            lookForFullTypes(&state, free: free)
+            lookForFullTypes(&state)
             return state.plan.slotFreed()
         }
         if mustLook { wakeup.raise() }
@@ -129,16 +129,19 @@ final class Intake: Sendable {
 
     /// What was to be claimed by its id is looked for with everything else.
     private func lookEverywhere(_ state: inout State) {
-        if let only = state.only { state.lanes.hear(only) }
+        if let only = state.only {
+            state.lanes.hear(only)
+            state.plan.miss(only)
+        }
         state.only = nil
     }
 
-    private func lookForFullTypes(_ state: inout State, free: Int) {
+    private func lookForFullTypes(_ state: inout State) {
         guard state.isTypeFull else { return }
         state.isTypeFull = false
         state.lanes.hear(.unknown)
         state.plan.pollSoon(now: now())
-        state.plan.wake(now: now(), free: free)
+        state.plan.mustLookAgain()
     }
 
     /// No claim begins any more.
@@ -159,6 +162,10 @@ final class Intake: Sendable {
 
     func attended(_ isAttending: Bool) { state.withLock { $0.plan.attended(isAttending, now: now()) } }
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
+    /// What this worker was told and hasn't claimed.
+    var missed: [DueAnnouncement] { state.withLock { $0.plan.missed } }
+    /// The first `count` of it has been told to others.
+    func passedOn(_ count: Int) { state.withLock { $0.plan.passedOn(count) } }
 
     /// The timer's look has been answered.
     /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
@@ -204,11 +211,16 @@ final class Intake: Sendable {
             // The timer's look also tells that this process lives, and mustn't wait.
             guard everywhere ? !state.isStopping : mayBegin(state) else { return nil }
             if everywhere || obeysRules(state) { lookEverywhere(&state) }
-            if everywhere { state.plan.asksForDue(now: now()) }
+            if everywhere {
+                state.plan.pollBegins()
+                state.plan.asksForDue(now: now())
+            }
             var claiming = reserve(&state, everywhere: everywhere, leaving: [])
             if !everywhere, obeysRules(state) {
                 claiming.isCareful = true
-                claiming.request.limit = min(claiming.request.limit, JobStore.carefulMax)
+                // So few that none of the limited types can get too many.
+                let fewest = claiming.request.typesLeft.values.min() ?? JobStore.carefulMax
+                claiming.request.limit = min(claiming.request.limit, JobStore.carefulMax, fewest)
             }
             return claiming
         }
@@ -244,7 +256,7 @@ final class Intake: Sendable {
             }
             if let only = claiming.only {
                 if claimed.isEmpty { state.lanes.hear(only) }
-                state.plan.lookedForOne(found: !claimed.isEmpty, now: now())
+                state.plan.lookedForOne(only.job, found: !claimed.isEmpty, now: now())
             } else {
                 // How far a careful claim saw, nobody knows.
                 if !claiming.isCareful {
@@ -257,7 +269,7 @@ final class Intake: Sendable {
             if claiming.request.limit == 0, free > 0 { state.plan.mustLookAgain() }
             // The timer's look left the queues with rules to a claim of their own.
             if everything != nil, obeysRules(state) { state.plan.mustLookAgain() }
-            if !left.isEmpty { lookForFullTypes(&state, free: free) }
+            if !left.isEmpty { lookForFullTypes(&state) }
             return (leave(&state, claiming), state.lastCancel.map { $0 >= claiming.askedAt } ?? false)
         }
         if !claimed.isEmpty { arrived.yield(claimed) }
@@ -270,6 +282,7 @@ final class Intake: Sendable {
         running.release(claiming.reserved)
         let isDone = state.withLock { state in
             if let only = claiming.only { state.lanes.hear(only) }
+            state.lanes.failed(claiming.request)
             state.plan.lookFailed()
             return leave(&state, claiming)
         }

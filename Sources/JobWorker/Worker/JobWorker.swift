@@ -114,12 +114,13 @@ public final class JobWorker: Service {
     /// Attempts of this process, those whose outcome is being stored among them.
     public var runningCount: Int { running.count }
 
-    /// Takes over what may change while jobs run: queues, limits, intervals and retry delays.
+    /// Takes over what may change while jobs run: queues, limits, intervals, retry delays, the level of rows in `job_logs`.
     public func reconfigure(_ change: (inout WorkerConfiguration) -> Void) {
         var configuration = settings.value
         change(&configuration)
         settings.value = configuration
         running.limit = configuration.maxConcurrent
+        store.lifecycleLevel = configuration.lifecycleLogs
         state.update { $0.jobTimeout = configuration.jobTimeout }
         poller.intake.hear(.unknown)
     }

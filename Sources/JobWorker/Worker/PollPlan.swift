@@ -1,7 +1,10 @@
+import FoundationEssentials
+
 /// When the poller must look at the queue, and how: the timer, those who ask for a look, wake-ups and freed slots.
 ///
 /// A waiting worker lets itself be woken by whoever inserts jobs; that costs the inserting side, so a worker that is
-/// full, or woken all the time, turns wake-ups away and looks by itself until there is nothing more to find.
+/// woken all the time turns wake-ups away and looks by itself until there is nothing more to find. So does one that was
+/// told of more than it has slots for, and tells others that wait.
 /// A value: it is told what happens, and says what to do next.
 struct PollPlan: Sendable {
     enum Action: Sendable, Hashable {
@@ -36,9 +39,12 @@ struct PollPlan: Sendable {
     private(set) var nextChance: ContinuousClock.Instant?
     /// Wake-ups since this moment.
     private var wakes: (count: Int, since: ContinuousClock.Instant)
-    private var wakesInVain = 0
+    /// What this worker was told and has not looked for, or not found: should its slots be full, others may take it.
+    private(set) var missed: [DueAnnouncement] = []
     private var lastFind: ContinuousClock.Instant
     private var lastPoll: ContinuousClock.Instant?
+    /// A poll was asked for since the last one began.
+    private var mustPoll = false
     /// Nobody tells of queues and priorities that hold something only now, or it may have been told before we listened.
     private var mustSearch = false
     /// Who isn't woken looks for such from time to time.
@@ -53,6 +59,7 @@ struct PollPlan: Sendable {
 
     /// So many wake-ups in such a time are a storm.
     private static let storm = (wakes: 16, within: Duration.milliseconds(50))
+    private static let missedMax = 32
     private static let eagerPause = Duration.milliseconds(4)
     /// So long without a find ends the eager time.
     private static let eagerPatience = Duration.milliseconds(20)
@@ -76,7 +83,8 @@ struct PollPlan: Sendable {
     ///   - free: Free slots.
     func action(now: ContinuousClock.Instant, isAsked: Bool, free: Int) -> Action {
         if now >= nextPoll || isAsked { return .poll }
-        if isAttending, !isListening || isEager || wakesInVain > 1 { return .attend(false) }
+        if isAttending, !isListening || isEager { return .attend(false) }
+        if free == 0, !missed.isEmpty { return .attend(false) }
         if free > 0 {
             if mustLook { return needsSearch(now: now) ? .search : .claim }
             if let nextChance, now >= nextChance { return .claim }
@@ -89,14 +97,27 @@ struct PollPlan: Sendable {
     }
 
     /// Something may be due.
-    /// - Parameter free: Free slots.
-    mutating func wake(now: ContinuousClock.Instant, free: Int) {
+    /// - Parameters:
+    ///   - announcement: What this worker alone may have been told.
+    mutating func wake(now: ContinuousClock.Instant, of announcement: DueAnnouncement? = nil) {
         mustLook = true
-        if free == 0 { wakesInVain += 1 }
+        if let announcement { miss(announcement) }
         if now - wakes.since > PollPlan.storm.within { wakes = (0, now) }
         wakes.count += 1
         if wakes.count >= PollPlan.storm.wakes, isAttending, !isEager { (isEager, lastFind) = (true, now) }
     }
+
+    /// This worker was told of it, and may have no slot for it.
+    mutating func miss(_ announcement: DueAnnouncement) {
+        // One of something somewhere many were told.
+        guard announcement != .unknown else { return }
+        // A few of a lane tell where to look; many lanes are left to the timers.
+        let isKnown = missed.count >= PollPlan.missedMax / 2 && missed.contains { $0.isOfLane(of: announcement) }
+        if !isKnown, missed.count < PollPlan.missedMax { missed.append(announcement) }
+    }
+
+    /// The first `count` of what was missed has been told to others.
+    mutating func passedOn(_ count: Int) { missed.removeFirst(min(count, missed.count)) }
 
     // MARK: Jobs that become due
 
@@ -138,6 +159,7 @@ struct PollPlan: Sendable {
 
     /// Something may be due, nobody knows where. Anybody can say so, so it is looked for ten times a second at most.
     mutating func pollSoon(now: ContinuousClock.Instant) {
+        mustPoll = true
         nextPoll = min(nextPoll, max(now, lastPoll.map { $0 + PollPlan.restBetweenPolls } ?? now))
     }
 
@@ -148,6 +170,9 @@ struct PollPlan: Sendable {
         mustLook = mustLook || mustLookWhenFreed || (isListening && !isAttending)
         return mustLook
     }
+
+    /// The timer's look begins.
+    mutating func pollBegins() { mustPoll = false }
 
     /// What comes from now on isn't seen by the look that begins.
     mutating func lookBegins() {
@@ -161,8 +186,9 @@ struct PollPlan: Sendable {
     func isQuiet(free: Int) -> Bool { isListening && isAttending && !isEager && !mustLook && free > 0 }
 
     /// One announced job was looked for, and nothing else.
-    mutating func lookedForOne(found: Bool, now: ContinuousClock.Instant) {
-        if found { (lastFind, wakesInVain) = (now, 0) }
+    mutating func lookedForOne(_ job: UUID?, found: Bool, now: ContinuousClock.Instant) {
+        missed.removeAll { $0.job == job }
+        if found { lastFind = now }
         // Somebody else has it, or it isn't what it was.
         mustLook = mustLook || !found
     }
@@ -170,7 +196,6 @@ struct PollPlan: Sendable {
     /// The database has taken note.
     mutating func attended(_ isAttending: Bool, now: ContinuousClock.Instant) {
         self.isAttending = isAttending
-        wakesInVain = 0
         guard isAttending else { return }
         (mustLook, mustSearch) = (true, true)
         lookStep = PollPlan.firstLookStep
@@ -181,16 +206,21 @@ struct PollPlan: Sendable {
     mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], now: ContinuousClock.Instant) {
         var byQueue: [String: Int] = [:]
         for job in claimed { byQueue[job.job.queue, default: 0] += 1 }
+        let named = Set(request.queues.map(\.name))
+        let others = byQueue.filter { !named.contains($0.key) }.values.reduce(0, +)
         let isFull = claimed.count >= request.limit
         let hasSuspect = claimed.contains(where: \.isSuspect)
+        let isFullOfType = request.isFullOfType(claimed)
         // Where fewer came than were asked for, nothing is left: the next insert will say so.
         mustLookWhenFreed =
-            isFull || !request.takesSuspect || hasSuspect
-            || request.queues.contains { (byQueue[$0.name] ?? 0) >= $0.free }
-        // Suspects that were passed over took up the places of others in this look; the next leaves them out.
-        mustLook = mustLook || (isFull && !claimed.isEmpty) || hasSuspect
+            isFull || !request.takesSuspect || hasSuspect || isFullOfType
+            || request.queues.contains { ($0.name == "*" ? others : byQueue[$0.name] ?? 0) >= $0.free }
+        // Suspects and jobs of full types that were passed over took up the places of others in this look; the next leaves
+        // them out.
+        mustLook = mustLook || (isFull && !claimed.isEmpty) || hasSuspect || isFullOfType
         if !claimed.isEmpty { lastFind = now }
-        if !isFull { wakesInVain = 0 }
+        // With room left, what was told meanwhile is looked for here.
+        if isFull { missed.removeAll { told in claimed.contains { $0.job.id == told.job } } } else { missed = [] }
         if lastDueLook?.isUnderway == true {
             lastDueLook?.isUnderway = false
             dueLooksInVain = claimed.isEmpty ? min(dueLooksInVain + 1, PollPlan.dueLooksInVainMax) : 0
@@ -222,26 +252,27 @@ struct PollPlan: Sendable {
     /// The timer's look has been answered.
     /// - Parameter pause: Until the next one; there is none while stale jobs are left.
     mutating func polled(isReapingDone: Bool, now: ContinuousClock.Instant, pause: Duration) {
-        nextPoll = isReapingDone ? now + pause : now
+        nextPoll = !isReapingDone ? now : mustPoll ? now + PollPlan.restBetweenPolls : now + pause
         lastPoll = now
         nextSearch = now + PollPlan.restBetweenSearches
     }
 }
 
 extension Runs {
-    /// A claim of as many jobs as there are free slots, in all and for each queue.
+    /// A claim of as many jobs as there are free slots, in all, for each queue and for each type that has a limit.
     /// - Parameters:
     ///   - leaving: Runs whose end is stored in the same statement.
     ///   - lanes: Where to look; `nil` for everywhere.
     func request(
         _ configuration: WorkerConfiguration, types: ServedTypes, lanes: [ClaimRequest.Lane]?, leaving: [Claim] = []
     ) -> ClaimRequest {
-        var free = free(without: leaving.count)
+        let free = free(without: leaving.count)
         var jobTypes = types.names
-        // So few are claimed that none of the limited types can get too many; those that are full are left out.
+        var typesLeft: [String: Int] = [:]
+        // Types that are full are left out.
         for (type, limit) in types.limits {
             let left = limit - count(ofType: type, without: leaving)
-            if left > 0 { free = min(free, left) } else { jobTypes.removeAll { $0 == type } }
+            if left <= 0 { jobTypes.removeAll { $0 == type } } else if left < free { typesLeft[type] = left }
         }
         var shares: [ClaimRequest.QueueShare] = []
         if configuration.queues.allSatisfy({ $0.maxConcurrent == nil }) {
@@ -257,9 +288,11 @@ extension Runs {
                 return ClaimRequest.QueueShare(name: queue.name, free: min(free, left))
             }
         }
-        return ClaimRequest(
+        var request = ClaimRequest(
             workerID: configuration.workerID, jobTypes: jobTypes, operatorTypes: types.forOperatorsOnly, queues: shares,
             lanes: lanes, limit: free,
             takesSuspect: !hasSuspect(without: leaving), staleAfter: configuration.staleAfter)
+        request.typesLeft = typesLeft
+        return request
     }
 }

@@ -268,7 +268,8 @@ final class Poller: Sendable {
         let configuration = configuration()
         return Attention(
             workerID: configuration.workerID, channel: channel, queues: configuration.queues.map(\.name),
-            lasting: configuration.pollInterval * 3, interval: configuration.pollInterval)
+            jobTypes: intake.types().names, lasting: configuration.pollInterval * 3,
+            interval: configuration.pollInterval)
     }
 
     private func attend(_ isAttending: Bool) async throws(PostgresError) {
@@ -279,6 +280,12 @@ final class Poller: Sendable {
             intake.attended(true)
         } else {
             try await store.turnAway(workerID: configuration().workerID)
+            // What was told until now; from here on it is told to others.
+            let missed = intake.missed
+            if !missed.isEmpty {
+                try await store.passOn(missed)
+                intake.passedOn(missed.count)
+            }
         }
     }
 

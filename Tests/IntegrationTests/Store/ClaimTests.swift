@@ -36,6 +36,39 @@ import Testing
         #expect(try await claim(.test(queues: [("a", 9)], limit: 0)) == [])
     }
 
+    @Test(arguments: [nil, 1, 2] as [Int?])
+    func `of a type that is nearly full no more are taken than may run, and others in their place`(
+        lanes count: Int?
+    ) async throws {
+        let urgent = try await database.insertJob("slow", queue: "a", priority: 1)
+        for _ in 0..<3 { try await database.insertJob("slow", queue: "a") }
+        let others = [
+            try await database.insertJob(queue: "a"), try await database.insertJob("report", queue: "a"),
+        ]
+        var request = ClaimRequest.test(
+            types: ["noop", "slow", "report"], queues: [("a", 9)], limit: 9,
+            lanes: count.map { count in (0..<count).map { .init(queue: "a", priority: 1 - $0, from: nil) } })
+        request.typesLeft = ["slow": 1, "report": 3]
+        #expect(try await claim(request) == [urgent] + (count == 1 ? [] : others))
+        request.typesLeft = ["slow": 2]
+        #expect(try await claim(request).count == (count == 1 ? 0 : 2))
+    }
+
+    @Test func `who passed over jobs of a type that another locked and didn't take is told of them`() async throws {
+        for _ in 0..<3 { try await database.insertJob("slow") }
+        let waiting = try await WaitingWorker(in: database, jobTypes: ["slow"])
+        let other = try await WaitingWorker(in: database, id: "other", jobTypes: ["noop"])
+        var request = ClaimRequest.test(types: ["noop", "slow"], limit: 9)
+        request.typesLeft = ["slow": 1, "noop": 2]
+        let pool = ConnectionPool(database.workerSettings, limit: 1)
+        #expect(try await JobStore(pool: pool).claim(request).count == 1)
+        #expect(try await JobStore(pool: pool).claim(.test(types: ["slow"], limit: 2)).count == 2)
+        #expect(try await JobStore(pool: pool).claim(request).isEmpty)
+        await pool.close()
+        #expect(try await waiting.heard() == ["default"])
+        #expect(try await other.heard() == [])
+    }
+
     private func claim(only id: UUID, _ request: ClaimRequest = .test()) async throws -> [UUID] {
         var request = request
         request.only = id
@@ -224,5 +257,13 @@ import Testing
         #expect(Set(claims.map(\.job.id)).count == 600 && Set(claims.map(\.claim.token)).count == 600)
         #expect(try await database.count("status = 'processing' AND attempts = 1") == 600)
         await pool.close()
+    }
+
+    /// The application may write what this program can't read.
+    @Test func `a job from before our era runs, and the others of its claim too`() async throws {
+        let job = try await database.insertJob()
+        let old = try await database.insertJob()
+        try await database.run("UPDATE public.jobs SET created_at = '0044-03-15 BC' WHERE id = '\(old.text)'")
+        #expect(try await claim() == [old, job])
     }
 }

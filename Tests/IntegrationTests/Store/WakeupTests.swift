@@ -1,3 +1,4 @@
+import FoundationEssentials
 import JobWorker
 import Postgres
 import Support
@@ -8,8 +9,10 @@ import Testing
     let database = TestDatabase.current
     private var store: JobStore { database.store() }
 
-    private func newJob(queue: String = "default", scheduledFor: Timestamp? = nil) -> NewJob {
-        var job = NewJob(workspaceID: TestDatabase.workspace, type: "noop", payload: JSONText("{}"))
+    private func newJob(
+        _ type: String = "noop", queue: String = "default", scheduledFor: Timestamp? = nil
+    ) -> NewJob {
+        var job = NewJob(workspaceID: TestDatabase.workspace, type: type, payload: JSONText("{}"))
         (job.queue, job.scheduledFor) = (queue, scheduledFor)
         return job
     }
@@ -107,6 +110,67 @@ import Testing
         _ = try await store.enqueue([newJob()])
         #expect(try await other.heard() == [])
         #expect(try await all.heard() == ["default"])
+    }
+
+    @Test func `only workers that serve the type are woken`() async throws {
+        let other = try await WaitingWorker(in: database, id: "other", jobTypes: ["report"])
+        let noop = try await WaitingWorker(in: database, id: "noop", jobTypes: ["apollo", "noop"])
+        let none = try await WaitingWorker(in: database, id: "none", jobTypes: [])
+        // Alone, with another, and as one that waits again.
+        _ = try await store.enqueue([newJob()])
+        _ = try await store.enqueue([newJob(queue: "mail"), newJob(queue: "mail")])
+        let retried = try await database.insertJob(status: .deadLetter, queue: "again")
+        try await database.run(
+            "UPDATE public.jobs SET status = 'pending', next_retry_at = now() WHERE id = '\(retried.text)'")
+        #expect(try await noop.heard() == ["default", "mail", "again"])
+        #expect(try await other.heard() == [])
+        #expect(try await none.heard() == [])
+    }
+
+    @Test func `jobs of several types wake workers of each`() async throws {
+        let noop = try await WaitingWorker(in: database, id: "noop", jobTypes: ["noop"])
+        let report = try await WaitingWorker(in: database, id: "report", jobTypes: ["report"])
+        _ = try await store.enqueue([newJob(), newJob("report")])
+        #expect(try await noop.heard() == ["default"])
+        #expect(try await report.heard() == ["default"])
+    }
+
+    @Test func `a job that becomes due later is told to workers that serve its type`() async throws {
+        let noop = try await WaitingWorker(in: database, id: "noop", jobTypes: ["noop"], interval: .seconds(3600))
+        let report = try await WaitingWorker(in: database, id: "report", jobTypes: ["report"], interval: .seconds(3600))
+        _ = try await store.enqueue([newJob(scheduledFor: try await database.value("SELECT now() + interval '600 s'"))])
+        #expect(try await noop.heard() == ["default later"])
+        #expect(try await report.heard() == [])
+    }
+
+    @Test func `what a worker can't take is passed on to others that serve its type, and not to it`() async throws {
+        for (type, queue) in [("noop", "mail"), ("noop", "default"), ("report", "default")] {
+            try await database.insertJob(type, queue: queue)
+        }
+        let full = try await WaitingWorker(in: database, id: "full")
+        let noop = try await WaitingWorker(in: database, id: "noop", jobTypes: ["noop"])
+        let report = try await WaitingWorker(in: database, id: "report", jobTypes: ["report"])
+        try await store.turnAway(workerID: "full")
+        let pool = ConnectionPool(database.workerSettings, limit: 1)
+        let due = Timestamp(microseconds: 1_700_000_000_000_000)
+        try await JobStore(pool: pool).passOn([
+            .job(UUID(), queue: "mail", priority: 0, due: due), .lane(queue: "default", priority: 0, due: due),
+            .unknown,
+            .lane(queue: "default", priority: 0, due: nil),
+            // Somebody has it already.
+            .lane(queue: "default", priority: 1, due: due),
+        ])
+        await pool.close()
+        #expect(try await noop.heard().sorted() == ["default", "mail"])
+        #expect(try await report.heard() == ["default"])
+        #expect(try await full.heard() == [])
+    }
+
+    @Test func `as many jobs of as many types wake every worker that serves all`() async throws {
+        var workers: [WaitingWorker] = []
+        for number in 0..<6 { workers.append(try await WaitingWorker(in: database, id: "w\(number)")) }
+        _ = try await store.enqueue((0..<6).map { newJob("type-\($0)") })
+        for worker in workers { #expect(try await worker.heard() == ["default"]) }
     }
 
     @Test func `who turned wake-ups away, or has given no sign for long, is left alone`() async throws {

@@ -98,6 +98,63 @@ import Testing
         #expect(most.all == ["narrow": 20, "wide": 20])
     }
 
+    @Test func `jobs of a type with a limit keep those of others from no slot`() async throws {
+        let database = database
+        let most = Counter<String>()
+        let (gate, opener) = AsyncStream<Void>.makeStream()
+        var slow = ScriptedProcessor("slow") { _, _ in
+            most.add(try await database.count("status = 'processing' AND job_type = 'slow'") > 1 ? "too many" : "fine")
+            for await _ in gate {}
+            return nil
+        }
+        slow.terms.maxConcurrent = 1
+        for _ in 0..<5 { try await database.insertJob("slow", priority: 1) }
+        for _ in 0..<20 { try await database.insertJob("noop") }
+        try await database.withWorker(slow, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 10 }) { _ in
+            // While one of them runs and none may start.
+            try await database.waitUntil("job_type = 'slow' AND status = 'processing'")
+            try await eventually("all the others have run") {
+                try await database.count("job_type = 'noop' AND status = 'completed'") == 20
+            }
+            #expect(try await database.count("job_type = 'slow' AND status = 'completed'") == 0)
+            opener.finish()
+            try await database.waitUntilQuiet()
+        }
+        #expect(most.all == ["fine": 5])
+    }
+
+    @Test func `a job wakes the worker that has a slot, and the one that serves its type`() async throws {
+        let database = database
+        let (gate, opener) = AsyncStream<Void>.makeStream()
+        let long = ScriptedProcessor("long") { _, _ in
+            for await _ in gate {}
+            return nil
+        }
+        func until(waiting count: Int) async throws {
+            try await eventually("\(count) workers wait") {
+                try await database.count("true", of: "jobworker.waiting_workers") == count
+            }
+        }
+        // The poll interval is five minutes.
+        try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
+            try await until(waiting: 1)
+            try await database.insertJob("long")
+            try await database.waitUntil("job_type = 'long' AND status = 'processing'")
+            try await database.withWorker(ScriptedProcessor("noop"), change: { $0.maxConcurrent = 5 }) { _ in
+                try await database.withWorker(ScriptedProcessor("report")) { _ in
+                    try await until(waiting: 3)
+                    for _ in 0..<20 {
+                        try await database.insertJob()
+                        try await database.waitUntil("job_type = 'noop' AND status = 'completed'")
+                        try await database.run("DELETE FROM public.jobs WHERE job_type = 'noop'")
+                    }
+                }
+            }
+            opener.finish()
+            try await database.waitUntilQuiet()
+        }
+    }
+
     @Test func `two workers run ten thousand jobs once each`() async throws {
         let runs = Counter<UUID>()
         let noop = ScriptedProcessor("noop") { job, _ in
@@ -130,6 +187,18 @@ import Testing
         #expect(try await database.count("status = 'completed' AND attempts = 1") == 10_000)
         #expect(claimed.0 + claimed.1 == 10_000)
         #expect(claimed.0 > 0 && claimed.1 > 0)
+    }
+
+    @Test func `the level of the rows about a job's course changes while the worker runs`() async throws {
+        try await database.withWorker(ScriptedProcessor("noop")) { worker in
+            let before = try await database.insertJob()
+            try await database.waitUntilQuiet()
+            worker.reconfigure { $0.lifecycleLogs = nil }
+            let after = try await database.insertJob()
+            try await database.waitUntilQuiet()
+            #expect(try await database.logs(of: before).count == 2)
+            #expect(try await database.logs(of: after).isEmpty)
+        }
     }
 
     @Test func `jobs of types that the application runs itself are never touched`() async throws {

@@ -138,7 +138,7 @@ final class SimulatedWorker {
     }
 
     func wake() {
-        plan.wake(now: simulation.instant, free: runs.free)
+        plan.wake(now: simulation.instant)
         turnPoller()
     }
 

@@ -53,6 +53,47 @@ import Testing
         #expect(from(due, 0) == end && from(due, 5) == end)
     }
 
+    @Test func `of a look that passed over jobs of a full type nothing counts as seen`() {
+        var due = discovered()
+        var request = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: 5)], lanes: due.asked(), limit: 5,
+            takesSuspect: true, staleAfter: .seconds(120))
+        request.typesLeft = ["noop": 2]
+        due.looked(for: request, claimed: [job(due: noon), job(due: noon)], askedAt: start)
+        #expect(from(due, 0) == nil && from(due, 5) == nil)
+        due.looked(for: request, claimed: [job(due: noon)], askedAt: start)
+        #expect(from(due, 0) == end && from(due, 5) == end)
+    }
+
+    @Test func `what lies behind rows that a failed look had locked doesn't hide them`() {
+        var due = discovered()
+        look(&due, bringing: [job(due: noon)])
+        let first = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: 5)], lanes: due.asked(), limit: 5,
+            takesSuspect: true, staleAfter: .seconds(120))
+        // A second one passes over the rows of the first, and sees what comes after them.
+        let later = noon.advanced(by: .seconds(60))
+        look(&due, limit: 1, bringing: [job(priority: 5, due: later)])
+        #expect(from(due, 5)?.due == later)
+        due.failed(first)
+        // A third, which began before that one failed.
+        due.looked(for: first, claimed: [job(priority: 5, due: later)], askedAt: start)
+        #expect(from(due, 5) == end && from(due, 0) == end)
+    }
+
+    @Test func `of lanes whose queues share a cap none counts as seen where it cut the look short`() {
+        var due = discovered([("a", 0), ("b", 0)])
+        var request = ClaimRequest(
+            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "mail", free: 5), .init(name: "*", free: 2)],
+            lanes: due.asked(), limit: 5, takesSuspect: true, staleAfter: .seconds(120))
+        let jobs = [job("a", due: noon), job("b", due: noon)]
+        due.looked(for: request, claimed: jobs, askedAt: start)
+        #expect(from(due, queue: "a", 0)?.due == noon && from(due, queue: "b", 0)?.due == noon)
+        request.queues[1] = .init(name: "*", free: 3)
+        due.looked(for: request, claimed: jobs, askedAt: start + .seconds(60))
+        #expect(from(due, queue: "a", 0)?.due ?? noon > noon)
+    }
+
     @Test func `an answer that took long makes nobody believe that more was seen than was`() {
         var due = DueLanes()
         due.discovered(

@@ -171,6 +171,61 @@ import Testing
         #expect(!intake.hear(announced()))
     }
 
+    @Test func `what a worker was told beyond its slots is for others, also what comes while it turns wake-ups away`()
+        throws
+    {
+        let intake = idle(slots: 1)
+        try claimOne(intake)
+        #expect(intake.missed.isEmpty)
+        let (told, later) = (announced(), announced())
+        intake.hear(told)
+        #expect(intake.action(isAsked: false) == .attend(false))
+        intake.hear(later)
+        intake.attended(false)
+        #expect(intake.missed == [told, later])
+        intake.passedOn(1)
+        #expect(intake.action(isAsked: false) == .attend(false))
+        intake.passedOn(1)
+        guard case .wait = intake.action(isAsked: false) else {
+            Issue.record("all has been told")
+            return
+        }
+    }
+
+    @Test func `a worker with one slot keeps it for the job that it claims by its id, and passes on none`() throws {
+        let intake = idle(slots: 1)
+        let id = UUID()
+        #expect(intake.hear(announced(id)))
+        let claiming = try #require(intake.begin(everywhere: false))
+        #expect(intake.missed.isEmpty && intake.action(isAsked: false) != .attend(false))
+        intake.end(claiming, claimed: [claimed(id)])
+        #expect(intake.missed.isEmpty)
+    }
+
+    @Test func `of two jobs the one that there was no slot for is passed on`() throws {
+        let intake = idle(slots: 1)
+        let (first, second) = (UUID(), UUID())
+        intake.hear(announced(first))
+        intake.hear(announced(second))
+        let claiming = try #require(intake.begin(everywhere: false))
+        intake.end(claiming, claimed: [claimed(second)])
+        #expect(intake.missed == [announced(first)])
+    }
+
+    @Test func `what is told of jobs anywhere while a poll is under way brings another poll`() throws {
+        let intake = idle()
+        let poll = try #require(intake.begin(everywhere: true))
+        intake.hear(.unknown)
+        end(poll, intake)
+        settle(intake)
+        clock.pass(.milliseconds(100))
+        #expect(intake.action(isAsked: false) == .poll)
+        self.poll(intake)
+        settle(intake)
+        clock.pass(.milliseconds(100))
+        #expect(intake.action(isAsked: false) != .poll)
+    }
+
     /// The slot was kept for a claim that then brought nothing: what the poll didn't look at still has to be.
     @Test func `a poll for which another claim left no slot is followed by a look`() throws {
         let intake = idle(slots: 1)

@@ -21,16 +21,19 @@ import Testing
     ) {
         plan.lookBegins()
         meanwhile(&plan)
-        let request = ClaimRequest(
-            workerID: "w", jobTypes: ["noop"], queues: [.init(name: "default", free: limit)], limit: limit,
-            takesSuspect: true, staleAfter: .seconds(120))
-        plan.looked(for: request, claimed: (0..<count).map { _ in claimed() }, now: start + time)
+        plan.looked(for: request(limit: limit), claimed: (0..<count).map { _ in claimed() }, now: start + time)
     }
 
-    private func claimed() -> ClaimedJob {
+    private func request(queue: String = "default", limit: Int) -> ClaimRequest {
+        ClaimRequest(
+            workerID: "w", jobTypes: ["noop", "slow"], queues: [.init(name: queue, free: limit)], limit: limit,
+            takesSuspect: true, staleAfter: .seconds(120))
+    }
+
+    private func claimed(type: String = "noop") -> ClaimedJob {
         let (id, time) = (UUID(), Timestamp(microseconds: 0))
         let job = Job(
-            id: id, workspaceID: UUID(), type: "noop", payload: JSONText("{}"), createdAt: time, dueAt: time,
+            id: id, workspaceID: UUID(), type: type, payload: JSONText("{}"), createdAt: time, dueAt: time,
             startedAt: time)
         return ClaimedJob(job: job, claim: Claim(jobID: id, token: 1), isSuspect: false, refusal: nil)
     }
@@ -48,14 +51,14 @@ import Testing
 
     @Test func `a wake-up brings a look, where a slot is free`() {
         var plan = rested()
-        plan.wake(now: start, free: 5)
+        plan.wake(now: start)
         #expect(action(plan, after: .zero) == .claim)
         #expect(action(plan, free: 0) == .wait(until: start + .seconds(5)))
     }
 
     @Test func `what comes while a look is under way brings another one`() {
         var plan = rested()
-        look(&plan, bringing: 0, of: 5) { $0.wake(now: start, free: 5) }
+        look(&plan, bringing: 0, of: 5) { $0.wake(now: start) }
         #expect(action(plan, after: .zero) == .claim)
     }
 
@@ -128,21 +131,79 @@ import Testing
         #expect(looks == [.milliseconds(5), .milliseconds(30), .milliseconds(155), .milliseconds(780)])
     }
 
+    private func told(_ id: UUID = UUID(), queue: String = "default") -> DueAnnouncement {
+        .job(id, queue: queue, priority: 0, due: Timestamp(microseconds: 0))
+    }
+
     @Test func `a full worker turns wake-ups away, and looks when a slot becomes free`() {
         var plan = waiting()
         look(&plan, bringing: 5, of: 5)
-        for _ in 0..<2 { plan.wake(now: start, free: 0) }
+        #expect(action(plan, after: .zero, free: 0) == .wait(until: start + .seconds(5)))
+        plan.wake(now: start, of: told())
         #expect(action(plan, after: .zero, free: 0) == .attend(false))
         plan.attended(false, now: start)
+        plan.passedOn(1)
         #expect(action(plan, after: .zero, free: 0) == .wait(until: start + .seconds(5)))
         look(&plan, bringing: 1, of: 5)
         let isWanted = plan.slotFreed()
         #expect(isWanted)
     }
 
+    @Test func `what was told to one that has room, or that it claimed, is for nobody else`() {
+        var plan = waiting()
+        plan.wake(now: start, of: told())
+        look(&plan, bringing: 4, of: 5) { $0.wake(now: start, of: told()) }
+        #expect(plan.missed.isEmpty && action(plan, after: .zero) == .claim)
+        let job = claimed()
+        plan.wake(now: start, of: told(job.job.id))
+        plan.lookedForOne(job.job.id, found: true, now: start)
+        #expect(plan.missed.isEmpty)
+        let (one, other) = (claimed(), told())
+        plan.wake(now: start, of: told(one.job.id))
+        plan.wake(now: start, of: other)
+        plan.lookBegins()
+        plan.looked(for: request(limit: 1), claimed: [one], now: start)
+        #expect(plan.missed == [other])
+    }
+
+    @Test func `what others were told meanwhile isn't forgotten, and of many jobs of a lane a few stand for all`() {
+        var plan = waiting()
+        for number in 0..<100 { plan.wake(now: start, of: told(queue: number % 2 == 0 ? "default" : "q\(number)")) }
+        #expect(plan.missed.count == 32)
+        #expect(plan.missed.count { $0.isOfLane(of: told()) } == 8)
+        plan.wake(now: start, of: .unknown)
+        #expect(!plan.missed.contains(.unknown))
+        plan.attended(false, now: start)
+        plan.passedOn(31)
+        #expect(plan.missed.count == 1)
+        #expect(action(plan, after: .zero, free: 0) == .attend(false))
+    }
+
+    @Test func `where as many of a type came as may run, the rest is looked at again without it`() {
+        var plan = rested()
+        plan.lookBegins()
+        var request = request(limit: 5)
+        request.typesLeft = ["slow": 1]
+        plan.looked(for: request, claimed: [claimed()], now: start)
+        #expect(action(plan) == .wait(until: start + .seconds(5)))
+        plan.looked(for: request, claimed: [claimed(type: "slow")], now: start)
+        #expect(action(plan, after: .zero) == .claim)
+    }
+
+    /// The queues behind '*' share one cap.
+    @Test func `a freed slot brings a look where the cap of all other queues cut the last one short`() {
+        var plan = rested()
+        plan.lookBegins()
+        var request = request(queue: "*", limit: 5)
+        request.queues = [.init(name: "mail", free: 5), .init(name: "*", free: 2)]
+        plan.looked(for: request, claimed: [claimed(), claimed()], now: start)
+        let isWanted = plan.slotFreed()
+        #expect(isWanted)
+    }
+
     @Test func `a storm of wake-ups is turned away until nothing more is found`() {
         var plan = waiting()
-        for _ in 0..<16 { plan.wake(now: start, free: 5) }
+        for _ in 0..<16 { plan.wake(now: start) }
         #expect(action(plan, after: .zero) == .attend(false))
         plan.attended(false, now: start)
         look(&plan, bringing: 3, of: 5)
@@ -154,7 +215,7 @@ import Testing
 
     @Test func `a few wake-ups are no storm`() {
         var plan = waiting()
-        for number in 0..<40 { plan.wake(now: start + .milliseconds(5 * number), free: 5) }
+        for number in 0..<40 { plan.wake(now: start + .milliseconds(5 * number)) }
         look(&plan, bringing: 1, of: 5, after: .milliseconds(3))
         #expect(action(plan, after: .milliseconds(3)) == .wait(until: start + .milliseconds(5)))
     }
@@ -163,7 +224,7 @@ import Testing
         var plan = rested()
         func next(_ plan: PollPlan, after time: Duration) -> PollPlan.Action {
             var plan = plan
-            plan.wake(now: start, free: 5)
+            plan.wake(now: start)
             return action(plan, after: time)
         }
         #expect(next(plan, after: .milliseconds(99)) == .claim)

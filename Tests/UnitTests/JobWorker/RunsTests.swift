@@ -28,6 +28,21 @@ import Testing
         runs.overdue(now: start + time, staleAfter: lease, grace: grace)
     }
 
+    @Test func `a type with a limit leaves all slots to the others, and a full one is left out`() {
+        var types = ServedTypes(names: ["noop", "report"])
+        types.limits = ["noop": 2, "report": 9]
+        let runs = runs()
+        func request(leaving: [Claim] = []) -> ClaimRequest {
+            runs.request(WorkerConfiguration(workerID: "w"), types: types, lanes: nil, leaving: leaving)
+        }
+        #expect(request().limit == 4)
+        #expect(request().typesLeft == ["noop": 1] && request().jobTypes == ["noop", "report"])
+        #expect(request(leaving: [claim]).typesLeft == ["noop": 2])
+        types.limits = ["noop": 1]
+        #expect(request().typesLeft.isEmpty && request().jobTypes == ["report"])
+        #expect(request(leaving: [claim]).typesLeft == ["noop": 1])
+    }
+
     @Test func `an unconfirmed run is stopped when a quarter of its lease is left`() {
         #expect(overdue(runs(), after: .seconds(89.9)).unconfirmed.isEmpty)
         #expect(overdue(runs(), after: .seconds(90)).unconfirmed == [claim])

@@ -1,6 +1,7 @@
 import Logging
 @testable import Logs
 import Support
+import Synchronization
 import Testing
 
 struct LogLimiterTests {
@@ -100,5 +101,24 @@ struct LogLimiterTests {
         var beginnings = limiter.beginnings.makeAsyncIterator()
         #expect(await beginnings.next() != nil)
         #expect(limiter.omissions(all: true).map(\.count) == [1001])
+    }
+
+    @Test func `lines that nobody would read are left out and counted, whatever their level`() {
+        let isClogged = Mutex(true)
+        var logger = Logger(label: "x") {
+            BoundedLogHandler(
+                JSONLogHandler(label: $0, sink: lines.sink), setting: LogLevelSetting(.debug), limiter: limiter,
+                isClogged: { isClogged.withLock { $0 } })
+        }
+        logger.logLevel = .debug
+        logger.debug("seen through")
+        for _ in 0..<2 { logger.error("failed") }
+        #expect(lines.all.isEmpty)
+        logger.error("2 more", metadata: ["message_id": "vital"])
+        #expect(lines.all.count == 1)
+        #expect(limiter.omissions(all: true).map { "\($0.count) \($0.text)" } == ["2 failed", "1 seen through"])
+        isClogged.withLock { $0 = false }
+        logger.error("failed")
+        #expect(lines.all.count == 2)
     }
 }
