@@ -23,13 +23,16 @@ OURS, BOUND = "jobworker", "bound"
 # What the README tells; the whole is in table.md.
 HEADLINES = [
     "drain_5", "drain_5_silent", "drain_50", "drain_50_silent", "drain_500", "drain_500_silent",
-    "enqueue_one_by_one", "enqueue_batches",
+    "drain_2x50", "drain_4x50",
+    "enqueue_one_by_one", "enqueue_concurrent", "enqueue_batches",
+    "enqueue_one_by_one_idle_worker", "enqueue_concurrent_idle_worker",
     "latency_p50", "latency_p50_bare", "latency_p99", "latency_p99_bare",
     "start", "ready", "idle_memory", "idle_cpu", "idle_transactions", "memory_running", "memory_after",
     "allocations_5", "allocations_50", "allocations_500",
-    "claim finished jobs p99", "claim future jobs of any priority p99", "claim due jobs of a type nobody serves p99",
-    "claim dead rows after churn p99", "claim dead rows under an old snapshot p99",
-    "scale_rate", "scale_pgbench",
+    "claim finished jobs p99", "claim future jobs of any priority p99", "claim due jobs in ten other queues p99",
+    "claim due jobs of a type nobody serves p99", "claim dead rows after churn p99",
+    "claim dead rows under an old snapshot p99", "claim old jobs that retention takes away meanwhile p99",
+    "scale_rate", "scale_pgbench", "scale_idle_1000", "scale_herd", "scale_apart",
 ]
 
 

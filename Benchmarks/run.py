@@ -230,7 +230,7 @@ def add_scale_out(results, program, is_quick):
     for point in idle["points"]:
         results.add(f"scale_idle_{point['workers']}", f"server's processor, {point['workers']} idle workers", "% of a core",
                     **{OURS: point["server_cpu_percent"]})
-    results.add("scale_idle_1000", "the same for 1,000 idle workers, extrapolated", "% of a core",
+    results.add("scale_idle_1000", "server's processor, 1,000 idle workers, extrapolated", "% of a core",
                 **{OURS: idle["thousand_workers_server_cpu_percent"]})
     last = idle["points"][-1]
     results.add("scale_herd", f"claims sent for a single job, {last['workers']} idle workers", "",
