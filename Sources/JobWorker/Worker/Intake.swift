@@ -30,8 +30,8 @@ final class Intake: Sendable {
         /// One of them may bring a suspect.
         var isSuspectUnderway = false
         var isStopping = false
-        /// A type was left out of a look, as enough of its jobs run: nobody knows what of it is due.
-        var isTypeFull = false
+        /// Types that were left out of a look, as enough of their jobs run: nobody knows what of them is due.
+        var fullTypes: Set<String> = []
         var lastCancel: ContinuousClock.Instant?
         /// When a claim of one announced job ended.
         var lastClaimOfOne: ContinuousClock.Instant?
@@ -137,8 +137,11 @@ final class Intake: Sendable {
     }
 
     private func lookForFullTypes(_ state: inout State) {
-        guard state.isTypeFull else { return }
-        state.isTypeFull = false
+        guard !state.fullTypes.isEmpty else { return }
+        let limits = types().limits
+        let free = state.fullTypes.filter { type in limits[type].map { running.count(ofType: type) < $0 } ?? true }
+        guard !free.isEmpty else { return }
+        state.fullTypes.subtract(free)
         state.lanes.hear(.unknown)
         state.plan.pollSoon(now: now())
         state.plan.mustLookAgain()
@@ -164,8 +167,8 @@ final class Intake: Sendable {
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
     /// What this worker was told and hasn't claimed.
     var missed: [DueAnnouncement] { state.withLock { $0.plan.missed } }
-    /// The first `count` of it has been told to others.
-    func passedOn(_ count: Int) { state.withLock { $0.plan.passedOn(count) } }
+    /// It has been told to others.
+    func passedOn(_ announcements: [DueAnnouncement]) { state.withLock { $0.plan.passedOn(announcements) } }
 
     /// The timer's look has been answered.
     /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
@@ -318,7 +321,9 @@ final class Intake: Sendable {
         var (request, reserved) = running.reserve(
             configuration(), types: types, lanes: everywhere ? nil : lanes, only: only?.job, leaving: leaving,
             claims: isLonely)
-        if request.jobTypes.count < types.names.count { state.isTypeFull = true }
+        if request.jobTypes.count < types.names.count {
+            state.fullTypes.formUnion(Set(types.names).subtracting(request.jobTypes))
+        }
         if state.isSuspectUnderway { request.takesSuspect = false }
         if request.takesSuspect { state.isSuspectUnderway = true }
         state.underway += 1

@@ -116,8 +116,8 @@ struct PollPlan: Sendable {
         if !isKnown, missed.count < PollPlan.missedMax { missed.append(announcement) }
     }
 
-    /// The first `count` of what was missed has been told to others.
-    mutating func passedOn(_ count: Int) { missed.removeFirst(min(count, missed.count)) }
+    /// This has been told to others.
+    mutating func passedOn(_ announcements: [DueAnnouncement]) { missed.removeAll { announcements.contains($0) } }
 
     // MARK: Jobs that become due
 

@@ -284,7 +284,7 @@ final class Poller: Sendable {
             let missed = intake.missed
             if !missed.isEmpty {
                 try await store.passOn(missed)
-                intake.passedOn(missed.count)
+                intake.passedOn(missed)
             }
         }
     }

@@ -56,6 +56,7 @@ final class RunningJobs: Sendable {
     var free: Int { state.withLock { $0.runs.free } }
     var isEmpty: Bool { state.withLock { $0.runs.isEmpty } }
     var claims: [Claim] { state.withLock { $0.runs.claims } }
+    func count(ofType type: String) -> Int { state.withLock { $0.runs.count(ofType: type, without: []) } }
 
     // MARK: Claims
 

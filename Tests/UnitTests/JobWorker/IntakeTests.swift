@@ -11,8 +11,10 @@ import Testing
     private let time = Timestamp(microseconds: 1_800_000_000_000_000)
 
     /// One that has looked everywhere, found nothing, and waits to be told.
-    private func idle(slots: Int = 5, ruledQueues: Set<String> = []) -> Intake {
-        let intake = intake(slots: slots)
+    private func idle(
+        slots: Int = 5, limits: [String: Int] = [:], running: RunningJobs? = nil, ruledQueues: Set<String> = []
+    ) -> Intake {
+        let intake = intake(slots: slots, limits: limits, running: running)
         poll(intake, ruledQueues: ruledQueues)
         intake.setListening(true)
         settle(intake, ruledQueues: ruledQueues)
@@ -21,11 +23,14 @@ import Testing
         return intake
     }
 
-    private func intake(slots: Int) -> Intake {
+    private func intake(slots: Int, limits: [String: Int] = [:], running: RunningJobs? = nil) -> Intake {
         let configuration = WorkerConfiguration(workerID: "w")
+        var types = ServedTypes(names: ["noop"] + limits.keys)
+        types.limits = limits
         return Intake(
-            running: RunningJobs(limit: slots), wakeup: Wakeup(), beat: Wakeup(), now: { [clock] in clock.now },
-            configuration: { configuration }, types: { ServedTypes(names: ["noop"]) })
+            running: running ?? RunningJobs(limit: slots), wakeup: Wakeup(), beat: Wakeup(),
+            now: { [clock] in clock.now },
+            configuration: { configuration }, types: { [types] in types })
     }
 
     /// The timer's look, which finds nothing.
@@ -61,9 +66,9 @@ import Testing
         .job(id, queue: "default", priority: 0, due: time)
     }
 
-    private func claimed(_ id: UUID) -> ClaimedJob {
+    private func claimed(_ id: UUID, _ type: String = "noop") -> ClaimedJob {
         let job = Job(
-            id: id, workspaceID: UUID(), type: "noop", payload: JSONText("{}"), createdAt: time, dueAt: time,
+            id: id, workspaceID: UUID(), type: type, payload: JSONText("{}"), createdAt: time, dueAt: time,
             startedAt: time)
         return ClaimedJob(job: job, claim: Claim(jobID: id, token: 1), isSuspect: false, refusal: nil)
     }
@@ -183,9 +188,9 @@ import Testing
         intake.hear(later)
         intake.attended(false)
         #expect(intake.missed == [told, later])
-        intake.passedOn(1)
+        intake.passedOn([told])
         #expect(intake.action(isAsked: false) == .attend(false))
-        intake.passedOn(1)
+        intake.passedOn([told, later])
         guard case .wait = intake.action(isAsked: false) else {
             Issue.record("all has been told")
             return
@@ -210,6 +215,29 @@ import Testing
         let claiming = try #require(intake.begin(everywhere: false))
         intake.end(claiming, claimed: [claimed(second)])
         #expect(intake.missed == [announced(first)])
+    }
+
+    /// Such a look sees all that is due, however much it is.
+    @Test
+    func `jobs of a full type are looked for once one of them has ended, and not each time that another job ends`()
+        throws
+    {
+        let running = RunningJobs(limit: 5)
+        let intake = idle(limits: ["slow": 1], running: running)
+        intake.hear(.lane(queue: "default", priority: 0, due: time))
+        let first = try #require(intake.begin(everywhere: false))
+        let (slow, noop, other) = (claimed(UUID(), "slow"), claimed(UUID()), claimed(UUID()))
+        intake.end(first, claimed: [slow, noop, other])
+        let second = try #require(intake.begin(everywhere: false))
+        #expect(second.request.jobTypes == ["noop"])
+        intake.end(second, claimed: [])
+        clock.pass(.milliseconds(200))
+        running.remove([noop.claim])
+        intake.slotsFreed()
+        #expect(intake.action(isAsked: false) != .poll)
+        running.remove([slow.claim])
+        intake.slotsFreed()
+        #expect(intake.action(isAsked: false) == .poll)
     }
 
     @Test func `what is told of jobs anywhere while a poll is under way brings another poll`() throws {
