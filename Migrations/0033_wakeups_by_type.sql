@@ -32,7 +32,9 @@ BEGIN
               ORDER BY lot < start, lot LIMIT jobs + 1) AS w;
         RETURN;
     END IF;
-    message := coalesce(priority || ' ' || (extract(epoch FROM due_at) * 1000000)::bigint, '- -') || ' ' || queue;
+    -- The application may write any time, also one without a number.
+    message := coalesce(CASE WHEN due_at >= '1970-01-01 00:00+00'
+                             THEN priority || ' ' || (extract(epoch FROM due_at) * 1000000)::bigint END, '- -') || ' ' || queue;
     PERFORM pg_notify(w.channel, message)
     FROM (SELECT channel FROM jobworker.waiting_workers
           WHERE lot >= start AND until > clock_timestamp() AND queues && ARRAY[wake.queue, '*']
@@ -84,7 +86,7 @@ BEGIN
     FROM (SELECT id, job_type::text AS type, coalesce(job_queue, 'default')::text AS queue,
                  coalesce(priority, 0) AS priority, greatest(created_at, scheduled_for, next_retry_at) AS due_at
           FROM inserted WHERE status = 'pending' LIMIT 2) AS first_two;
-    IF added.jobs = 1 AND added.due_at <= clock_timestamp() THEN
+    IF added.jobs = 1 AND added.due_at BETWEEN '1970-01-01 00:00+00' AND clock_timestamp() THEN
         SELECT channel INTO target FROM jobworker.waiting_workers
         WHERE lot >= start AND until > clock_timestamp() AND queues && ARRAY[added.queue, '*']
           AND (job_types IS NULL OR added.type = ANY (job_types))

@@ -44,7 +44,11 @@ func writeAll(_ line: [UInt8], to descriptor: Int32) {
             let count = Glibc.write(descriptor, piece.baseAddress, piece.count)
             if count < 0 {
                 if errno == EINTR { continue }
-                return
+                guard errno == EAGAIN else { return }
+                // Somebody who shares it has made it non-blocking.
+                var status = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                poll(&status, 1, -1)
+                continue
             }
             rest = rest.dropFirst(count)
         }

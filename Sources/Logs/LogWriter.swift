@@ -90,7 +90,8 @@ func hasRoom(for size: Int, in descriptor: Int32) -> Bool {
     var status = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
     guard poll(&status, 1, 0) == 1 else { return false }
     // What fails does so at once.
-    if Int32(status.revents) & (POLLERR | POLLHUP | POLLNVAL) != 0 { return true }
+    if Int32(status.revents) & (POLLERR | POLLHUP | POLLNVAL) != 0 || size <= 4096 { return true }
     // A pipe that is ready takes PIPE_BUF bytes, pipe(7), and may take no more.
-    return size <= 4096
+    var file = stat()
+    return fstat(descriptor, &file) == 0 && file.st_mode & S_IFMT != S_IFIFO
 }

@@ -73,7 +73,8 @@ package enum MetricCatalog {
         "Requests to Apollo.io, by the status of the answer or a word for why there was none.")
     package static let suppressedLines = Metric(
         "jobworker_log_messages_suppressed_total", .counter, labels: ["level"],
-        "Lines of the log that were left out as too many of their kind came; counted when the log tells of them.")
+        "Lines of the log that were left out as too many of their kind came or nobody read them; counted when the log tells of them."
+    )
     package static let statsdDropped = Metric(
         "jobworker_statsd_datagrams_dropped_total", .counter,
         "Datagrams of figures for DogStatsD that were not sent, or that nobody took.")

@@ -48,6 +48,8 @@ package struct ClaimRequest: Sendable {
     package var jobTypes: [String]
     /// How many jobs of each of these types may be among the claimed, at least 1; of others any number.
     package var typesLeft: [String: Int] = [:]
+    /// Served types that aren't among `jobTypes`, as no more of their jobs may run here.
+    package var fullTypes: Set<String> = []
     /// Types whose jobs must not run where a member of a workspace inserted them.
     package var operatorTypes: [String]
     package var queues: [QueueShare]
@@ -296,7 +298,7 @@ extension JobStore {
         let free = min(own?.free ?? others, request.limit)
         return """
             due AS MATERIALIZED (
-                SELECT jobs.id, \(typeColumns(request)) jobs.worker_deaths > 0 AS is_suspect, \(own == nil) AS is_other,
+                SELECT jobs.id, \(typeColumn(request)) jobs.worker_deaths > 0 AS is_suspect, \(own == nil) AS is_other,
                        \(lane.priority) AS urgency,
                        greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
                 FROM public.jobs
@@ -331,8 +333,9 @@ extension JobStore {
                         WHERE lanes.queue = wanted.name ORDER BY lanes.urgency DESC
                     ) AS lane
                     -- A nested loop in the lanes' order, which LIMIT ends: few rows are locked that aren't taken.
+                    -- Who passes over one of them meanwhile looks again, see `PollPlan.looked`.
                     CROSS JOIN LATERAL (
-                        SELECT jobs.id, \(typeColumns(request)) jobs.worker_deaths > 0 AS is_suspect, wanted.is_other,
+                        SELECT jobs.id, \(typeColumn(request)) jobs.worker_deaths > 0 AS is_suspect, wanted.is_other,
                                lane.urgency,
                                greatest(jobs.created_at, jobs.scheduled_for, jobs.next_retry_at) AS due_at
                         FROM public.jobs
@@ -467,37 +470,34 @@ extension JobStore {
             """
     }
 
-    /// The table `picked` where of some types only some more jobs may run: of each the first so many. Whoever looked
-    /// meanwhile has passed over the rest, which was locked, and is told of it.
+    /// The table `picked` where of some types only some more jobs may run: of each the first so many.
     private static func pickedOfTypes(_ request: ClaimRequest, _ allowed: Fragment) -> Fragment {
-        let (types, left) = (Array(request.typesLeft.keys), Array(request.typesLeft.values))
+        let types = request.typesLeft.keys.sorted()
+        let left = types.map { request.typesLeft[$0] ?? 0 }
+        // Rows of their own, as in `lanes`.
+        let capped: Fragment =
+            types.count <= 8
+            ? .joined(zip(types, left).map { "SELECT \($0), \($1)" }, separator: " UNION ALL ")
+            : "SELECT * FROM unnest(\(types), \(left))"
         return """
+            capped (limited_type, free) AS (\(capped)),
             ranked AS MATERIALIZED (
                 SELECT due.*, row_number() OVER (PARTITION BY limited_type ORDER BY urgency DESC, due_at, id) AS place
                 FROM due
                 \(allowed)
             ),
-            surplus AS MATERIALIZED (
-                SELECT ranked.id, ranked.queue, ranked.urgency, ranked.due_at, limited_type
-                FROM ranked JOIN unnest(\(types), \(left)) AS capped (limited_type, free) USING (limited_type)
-                WHERE ranked.place > capped.free
-            ),
-            told AS MATERIALIZED (
-                SELECT jobworker.wake(surplus.queue, surplus.urgency::int, min(surplus.due_at), count(*), limited_type)
-                FROM surplus GROUP BY surplus.queue, surplus.urgency, limited_type
-            ),
             picked AS MATERIALIZED (
-                SELECT ranked.* FROM ranked
-                WHERE id <> ALL (ARRAY(SELECT id FROM surplus)) AND (SELECT count(*) FROM told) >= 0
+                SELECT ranked.*
+                FROM ranked LEFT JOIN capped USING (limited_type)
+                WHERE capped.free IS NULL OR ranked.place <= capped.free
                 ORDER BY urgency DESC, due_at, id
                 LIMIT \(request.limit)
             ),
             """
     }
 
-    /// Type and queue, for `pickedOfTypes`.
-    private static func typeColumns(_ request: ClaimRequest) -> Fragment {
-        request.typesLeft.isEmpty
-            ? "" : "jobs.job_type::text AS limited_type, coalesce(jobs.job_queue, 'default')::text AS queue,"
+    /// For `pickedOfTypes`.
+    private static func typeColumn(_ request: ClaimRequest) -> Fragment {
+        request.typesLeft.isEmpty ? "" : "jobs.job_type::text AS limited_type,"
     }
 }

@@ -16,6 +16,9 @@ package struct DueLanes: Sendable {
 
     /// `nil`: nothing of it was seen yet.
     private var seen: [Lane: Place?] = [:]
+    /// The same for looks that left these types out, as enough of their jobs ran: what they passed over is still to be seen
+    /// once there is room for it, and isn't walked past again until then.
+    private var seenWithout: (types: Set<String>, places: [Lane: Place?]) = ([], [:])
     /// Announced since a look last took in what was.
     private var announced: [Lane: Place?] = [:]
     /// The database's clock, and between which moments here it was so.
@@ -42,10 +45,16 @@ package struct DueLanes: Sendable {
     }
 
     /// Where a look that begins now has to look.
-    package mutating func asked() -> [ClaimRequest.Lane] {
-        for (lane, due) in announced { seen[lane] = .some(DueLanes.earlier(seen[lane] ?? due, due)) }
+    /// - Parameter types: Left out of it.
+    package mutating func asked(without types: Set<String> = []) -> [ClaimRequest.Lane] {
+        for (lane, due) in announced {
+            seen[lane] = .some(DueLanes.earlier(seen[lane] ?? due, due))
+            seenWithout.places[lane] = .some(DueLanes.earlier(seenWithout.places[lane] ?? due, due))
+        }
         announced = [:]
-        return seen.map { ClaimRequest.Lane(queue: $0.queue, priority: $0.priority, from: $1) }
+        if !types.isEmpty, types != seenWithout.types { seenWithout = (types, seen) }
+        let places = types.isEmpty ? seen : seenWithout.places
+        return places.map { ClaimRequest.Lane(queue: $0.queue, priority: $0.priority, from: $1) }
     }
 
     /// A look at everything found these lanes.
@@ -53,7 +62,7 @@ package struct DueLanes: Sendable {
         _ lanes: [ClaimRequest.Lane], at time: Timestamp, askedAt: ContinuousClock.Instant, now: ContinuousClock.Instant
     ) {
         clock = (time, askedAt, now)
-        seen = [:]
+        (seen, seenWithout) = ([:], ([], [:]))
         for lane in lanes.prefix(DueLanes.lanesMax) {
             seen[Lane(queue: lane.queue, priority: lane.priority)] = .some(nil)
         }
@@ -64,6 +73,7 @@ package struct DueLanes: Sendable {
         for lane in lanes where seen.count < DueLanes.lanesMax {
             let lane = Lane(queue: lane.queue, priority: lane.priority)
             if seen[lane] == nil { seen[lane] = .some(nil) }
+            if seenWithout.places[lane] == nil { seenWithout.places[lane] = .some(nil) }
         }
     }
 
@@ -74,6 +84,23 @@ package struct DueLanes: Sendable {
         else { return }
         // Early rather than late, however long the answer took: what lies before it is passed over.
         let end = Place(due: clock.database.advanced(by: askedAt - clock.answered - DueLanes.margin))
+        if request.fullTypes.isEmpty {
+            seen = places(seen, after: request, claimed, end)
+            return
+        }
+        // One at everything begins with what is found.
+        if request.lanes == nil { seenWithout = (request.fullTypes, seen) }
+        if request.fullTypes == seenWithout.types {
+            seenWithout.places = places(seenWithout.places, after: request, claimed, end)
+        }
+    }
+
+    /// What of the lanes was seen after this look, before which it was `places`.
+    /// - Parameter end: How far a look sees that finds nothing more.
+    private func places(
+        _ places: [Lane: Place?], after request: ClaimRequest, _ claimed: [ClaimedJob], _ end: Place
+    ) -> [Lane: Place?] {
+        var seen = places
         let free = Dictionary(request.queues.map { ($0.name, $0.free) }) { first, _ in first }
         let byQueue = Dictionary(grouping: claimed, by: \.job.queue)
         let others = claimed.count { free[$0.job.queue] == nil }
@@ -100,6 +127,7 @@ package struct DueLanes: Sendable {
                 seen[lane] = .some(DueLanes.later(before, last))
             }
         }
+        return seen
     }
 
     /// The look failed. One that began after it may have passed over rows that it had locked, and seen what lies behind.

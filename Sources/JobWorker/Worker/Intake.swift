@@ -15,6 +15,8 @@ final class Intake: Sendable {
         /// Slots kept free for it, beside those of runs that it ends.
         fileprivate let reserved: Int
         fileprivate let askedAt: ContinuousClock.Instant
+        /// What `PollPlan.looked` is told.
+        fileprivate let began: UInt64
     }
 
     private struct State {
@@ -89,7 +91,8 @@ final class Intake: Sendable {
                 return false
             }
             let isAlone =
-                announcement.job != nil && state.only == nil && state.underway == 0 && state.plan.isQuiet(free: free)
+                !state.isStopping && announcement.job != nil && state.only == nil && state.underway == 0
+                && state.plan.isQuiet(free: free)
             lookEverywhere(&state)
             if isAlone { state.only = announcement } else { state.lanes.hear(announcement) }
             if announcement == .unknown { state.plan.pollSoon(now: now()) }
@@ -142,8 +145,6 @@ final class Intake: Sendable {
         let free = state.fullTypes.filter { type in limits[type].map { running.count(ofType: type) < $0 } ?? true }
         guard !free.isEmpty else { return }
         state.fullTypes.subtract(free)
-        state.lanes.hear(.unknown)
-        state.plan.pollSoon(now: now())
         state.plan.mustLookAgain()
     }
 
@@ -151,6 +152,7 @@ final class Intake: Sendable {
     func stop() {
         let isDone = state.withLock { state in
             state.isStopping = true
+            lookEverywhere(&state)
             return state.underway == 0
         }
         if isDone { arrived.finish() }
@@ -159,16 +161,19 @@ final class Intake: Sendable {
     // MARK: Planning
 
     func action(isAsked: Bool) -> PollPlan.Action {
-        let free = running.free
-        return state.withLock { $0.plan.action(now: now(), isAsked: isAsked, free: free) }
+        let (free, isFull) = (running.free, running.isFull)
+        return state.withLock { $0.plan.action(now: now(), isAsked: isAsked, free: free, isFull: isFull) }
     }
 
     func attended(_ isAttending: Bool) { state.withLock { $0.plan.attended(isAttending, now: now()) } }
     var isAttending: Bool { state.withLock { $0.plan.isAttending } }
-    /// What this worker was told and hasn't claimed.
-    var missed: [DueAnnouncement] { state.withLock { $0.plan.missed } }
-    /// It has been told to others.
-    func passedOn(_ announcements: [DueAnnouncement]) { state.withLock { $0.plan.passedOn(announcements) } }
+    var hasMissed: Bool { state.withLock { $0.plan.hasMissed } }
+    /// What this worker was told and hasn't claimed: whoever takes it tells others.
+    func takeMissed() -> [DueAnnouncement] { state.withLock { $0.plan.takeMissed() } }
+    /// The others couldn't be told.
+    func putBack(_ missed: [DueAnnouncement]) {
+        state.withLock { state in for announcement in missed { state.plan.miss(announcement) } }
+    }
 
     /// The timer's look has been answered.
     /// - Parameter nextDue: In what time the next job becomes due; `nil` where there is none.
@@ -258,14 +263,17 @@ final class Intake: Sendable {
                 state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: now())
             }
             if let only = claiming.only {
-                if claimed.isEmpty { state.lanes.hear(only) }
-                state.plan.lookedForOne(only.job, found: !claimed.isEmpty, now: now())
+                if claimed.isEmpty {
+                    state.lanes.hear(only)
+                    state.plan.miss(only)
+                }
+                state.plan.lookedForOne(found: !claimed.isEmpty, now: now())
             } else {
                 // How far a careful claim saw, nobody knows.
                 if !claiming.isCareful {
                     state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
                 }
-                state.plan.looked(for: claiming.request, claimed: claimed, now: now())
+                state.plan.looked(for: claiming.request, claimed: claimed, now: now(), began: claiming.began)
             }
             if let careful { state.plan.lookedCarefully(careful, now: now()) }
             // Another claim had reserved the slots that this one was to fill.
@@ -284,7 +292,10 @@ final class Intake: Sendable {
     func fail(_ claiming: Claiming) {
         running.release(claiming.reserved)
         let isDone = state.withLock { state in
-            if let only = claiming.only { state.lanes.hear(only) }
+            if let only = claiming.only {
+                state.lanes.hear(only)
+                state.plan.miss(only)
+            }
             state.lanes.failed(claiming.request)
             state.plan.lookFailed()
             return leave(&state, claiming)
@@ -317,18 +328,16 @@ final class Intake: Sendable {
         let isLonely = state.underway == 0 || !isCapped
         let only = everywhere ? nil : state.only
         state.only = nil
-        let lanes = only == nil ? state.lanes.asked() : []
         var (request, reserved) = running.reserve(
-            configuration(), types: types, lanes: everywhere ? nil : lanes, only: only?.job, leaving: leaving,
-            claims: isLonely)
-        if request.jobTypes.count < types.names.count {
-            state.fullTypes.formUnion(Set(types.names).subtracting(request.jobTypes))
-        }
+            configuration(), types: types, lanes: nil, only: only?.job, leaving: leaving, claims: isLonely)
+        let lanes = only == nil ? state.lanes.asked(without: request.fullTypes) : []
+        if !everywhere { request.lanes = lanes }
+        state.fullTypes.formUnion(request.fullTypes)
         if state.isSuspectUnderway { request.takesSuspect = false }
         if request.takesSuspect { state.isSuspectUnderway = true }
         state.underway += 1
-        state.plan.lookBegins()
-        return Claiming(request: request, only: only, reserved: reserved, askedAt: now())
+        let began = state.plan.lookBegins()
+        return Claiming(request: request, only: only, reserved: reserved, askedAt: now(), began: began)
     }
 
     /// - Returns: Whether it was the last of all.

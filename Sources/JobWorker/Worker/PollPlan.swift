@@ -1,5 +1,3 @@
-import FoundationEssentials
-
 /// When the poller must look at the queue, and how: the timer, those who ask for a look, wake-ups and freed slots.
 ///
 /// A waiting worker lets itself be woken by whoever inserts jobs; that costs the inserting side, so a worker that is
@@ -39,8 +37,10 @@ struct PollPlan: Sendable {
     private(set) var nextChance: ContinuousClock.Instant?
     /// Wake-ups since this moment.
     private var wakes: (count: Int, since: ContinuousClock.Instant)
-    /// What this worker was told and has not looked for, or not found: should its slots be full, others may take it.
-    private(set) var missed: [DueAnnouncement] = []
+    /// What this worker was told and has not looked for, or not found: should its slots be full, others may take it. With the
+    /// number of each, as a look covers what was told before it began.
+    private var notes: [(number: UInt64, announcement: DueAnnouncement)] = []
+    private var lastNote: UInt64 = 0
     private var lastFind: ContinuousClock.Instant
     private var lastPoll: ContinuousClock.Instant?
     /// A poll was asked for since the last one began.
@@ -59,7 +59,7 @@ struct PollPlan: Sendable {
 
     /// So many wake-ups in such a time are a storm.
     private static let storm = (wakes: 16, within: Duration.milliseconds(50))
-    private static let missedMax = 32
+    private static let notesMax = 32
     private static let eagerPause = Duration.milliseconds(4)
     /// So long without a find ends the eager time.
     private static let eagerPatience = Duration.milliseconds(20)
@@ -67,6 +67,7 @@ struct PollPlan: Sendable {
     /// five times as long each time.
     private static let firstLookStep = Duration.milliseconds(5)
     private static let lastLookStep = Duration.milliseconds(625)
+    private static let restAfterVain = Duration.milliseconds(25)
     private static let restBetweenSearches = Duration.milliseconds(100)
     private static let restBetweenPolls = Duration.milliseconds(100)
     /// Each look in vain doubles it, some times: where others are faster all the time they see to the jobs, too.
@@ -80,11 +81,12 @@ struct PollPlan: Sendable {
 
     /// - Parameters:
     ///   - isAsked: Whether somebody waits for a look that begins from now on.
-    ///   - free: Free slots.
-    func action(now: ContinuousClock.Instant, isAsked: Bool, free: Int) -> Action {
+    ///   - free: Free slots that aren't kept for a claim on its way.
+    ///   - isFull: Each slot has a run.
+    func action(now: ContinuousClock.Instant, isAsked: Bool, free: Int, isFull: Bool) -> Action {
         if now >= nextPoll || isAsked { return .poll }
         if isAttending, !isListening || isEager { return .attend(false) }
-        if free == 0, !missed.isEmpty { return .attend(false) }
+        if isFull, !notes.isEmpty { return .attend(false) }
         if free > 0 {
             if mustLook { return needsSearch(now: now) ? .search : .claim }
             if let nextChance, now >= nextChance { return .claim }
@@ -111,13 +113,20 @@ struct PollPlan: Sendable {
     mutating func miss(_ announcement: DueAnnouncement) {
         // One of something somewhere many were told.
         guard announcement != .unknown else { return }
+        lastNote += 1
         // A few of a lane tell where to look; many lanes are left to the timers.
-        let isKnown = missed.count >= PollPlan.missedMax / 2 && missed.contains { $0.isOfLane(of: announcement) }
-        if !isKnown, missed.count < PollPlan.missedMax { missed.append(announcement) }
+        let isKnown =
+            notes.count >= PollPlan.notesMax / 2 && notes.contains { $0.announcement.isOfLane(of: announcement) }
+        if !isKnown, notes.count < PollPlan.notesMax { notes.append((lastNote, announcement)) }
     }
 
-    /// This has been told to others.
-    mutating func passedOn(_ announcements: [DueAnnouncement]) { missed.removeAll { announcements.contains($0) } }
+    /// What was told and not claimed. Whoever takes it tells others.
+    mutating func takeMissed() -> [DueAnnouncement] {
+        defer { notes = [] }
+        return notes.map(\.announcement)
+    }
+
+    var hasMissed: Bool { !notes.isEmpty }
 
     // MARK: Jobs that become due
 
@@ -175,9 +184,12 @@ struct PollPlan: Sendable {
     mutating func pollBegins() { mustPoll = false }
 
     /// What comes from now on isn't seen by the look that begins.
-    mutating func lookBegins() {
+    /// - Returns: For `looked`.
+    @discardableResult
+    mutating func lookBegins() -> UInt64 {
         mustLook = false
         nextChance = nil
+        return lastNote
     }
 
     mutating func lookFailed() { mustLook = true }
@@ -186,8 +198,7 @@ struct PollPlan: Sendable {
     func isQuiet(free: Int) -> Bool { isListening && isAttending && !isEager && !mustLook && free > 0 }
 
     /// One announced job was looked for, and nothing else.
-    mutating func lookedForOne(_ job: UUID?, found: Bool, now: ContinuousClock.Instant) {
-        missed.removeAll { $0.job == job }
+    mutating func lookedForOne(found: Bool, now: ContinuousClock.Instant) {
         if found { lastFind = now }
         // Somebody else has it, or it isn't what it was.
         mustLook = mustLook || !found
@@ -203,7 +214,10 @@ struct PollPlan: Sendable {
     }
 
     /// A look asked for `request` and brought `claimed`.
-    mutating func looked(for request: ClaimRequest, claimed: [ClaimedJob], now: ContinuousClock.Instant) {
+    /// - Parameter began: What `lookBegins` gave.
+    mutating func looked(
+        for request: ClaimRequest, claimed: [ClaimedJob], now: ContinuousClock.Instant, began: UInt64 = .max
+    ) {
         var byQueue: [String: Int] = [:]
         for job in claimed { byQueue[job.job.queue, default: 0] += 1 }
         let named = Set(request.queues.map(\.name))
@@ -219,13 +233,21 @@ struct PollPlan: Sendable {
         // them out.
         mustLook = mustLook || (isFull && !claimed.isEmpty) || hasSuspect || isFullOfType
         if !claimed.isEmpty { lastFind = now }
-        // With room left, what was told meanwhile is looked for here.
-        if isFull { missed.removeAll { told in claimed.contains { $0.job.id == told.job } } } else { missed = [] }
+        let notesBefore = notes.count
+        // With room left there is nothing more of what was told before it began.
+        notes.removeAll { note in
+            isFull ? claimed.contains { $0.job.id == note.announcement.job } : note.number <= began
+        }
         if lastDueLook?.isUnderway == true {
             lastDueLook?.isUnderway = false
             dueLooksInVain = claimed.isEmpty ? min(dueLooksInVain + 1, PollPlan.dueLooksInVainMax) : 0
         }
         planNextLook(now: now)
+        // Somebody else may have locked what it was told of, and then not taken it, as no more of its type may run there.
+        if claimed.isEmpty, notes.count < notesBefore, !request.typesLeft.isEmpty, nextLook == nil {
+            lookStep = PollPlan.lastLookStep
+            nextLook = now + PollPlan.restAfterVain
+        }
     }
 
     /// What a careful look told, after `looked`.
@@ -270,10 +292,12 @@ extension Runs {
         var jobTypes = types.names
         var typesLeft: [String: Int] = [:]
         // Types that are full are left out.
+        var fullTypes: Set<String> = []
         for (type, limit) in types.limits {
             let left = limit - count(ofType: type, without: leaving)
-            if left <= 0 { jobTypes.removeAll { $0 == type } } else if left < free { typesLeft[type] = left }
+            if left <= 0 { fullTypes.insert(type) } else if left < free { typesLeft[type] = left }
         }
+        if !fullTypes.isEmpty { jobTypes.removeAll(where: fullTypes.contains) }
         var shares: [ClaimRequest.QueueShare] = []
         if configuration.queues.allSatisfy({ $0.maxConcurrent == nil }) {
             shares = configuration.queues.map { ClaimRequest.QueueShare(name: $0.name, free: free) }
@@ -293,6 +317,7 @@ extension Runs {
             lanes: lanes, limit: free,
             takesSuspect: !hasSuspect(without: leaving), staleAfter: configuration.staleAfter)
         request.typesLeft = typesLeft
+        request.fullTypes = fullTypes
         return request
     }
 }

@@ -139,7 +139,7 @@ final class Poller: Sendable {
         }
         intake.stop()
         // Who waits for a stopping worker would wait in vain.
-        if intake.isAttending { await withTimeLimit(.seconds(1)) { try? await self.attend(false) } }
+        if intake.isAttending || intake.hasMissed { await withTimeLimit(.seconds(1)) { try? await self.attend(false) } }
     }
 
     /// The poll interval, shortened by up to a fifth at random so that many workers don't keep step.
@@ -280,12 +280,18 @@ final class Poller: Sendable {
             intake.attended(true)
         } else {
             try await store.turnAway(workerID: configuration().workerID)
-            // What was told until now; from here on it is told to others.
-            let missed = intake.missed
-            if !missed.isEmpty {
-                try await store.passOn(missed)
-                intake.passedOn(missed)
-            }
+            // What comes from here on is told to others. One that has room looks for it itself.
+            if running.isFull || wakeup.isClosed { try await passOn(intake.takeMissed()) }
+        }
+    }
+
+    private func passOn(_ missed: [DueAnnouncement]) async throws(PostgresError) {
+        guard !missed.isEmpty else { return }
+        do throws(PostgresError) {
+            try await store.passOn(missed)
+        } catch {
+            intake.putBack(missed)
+            throw error
         }
     }
 

@@ -53,6 +53,8 @@ final class RunningJobs: Sendable {
     }
 
     var count: Int { state.withLock { $0.runs.count } }
+    /// Each slot has a run; claims on their way don't count.
+    var isFull: Bool { state.withLock { $0.runs.count >= $0.runs.limit } }
     var free: Int { state.withLock { $0.runs.free } }
     var isEmpty: Bool { state.withLock { $0.runs.isEmpty } }
     var claims: [Claim] { state.withLock { $0.runs.claims } }

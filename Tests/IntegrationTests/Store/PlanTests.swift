@@ -53,6 +53,7 @@ import Testing
         var one = ClaimRequest.test()
         one.only = UUID()
         #expect(try await store.claim(one).isEmpty)
+        try await store.passOn([.lane(queue: "default", priority: 0, due: nil)])
         _ = try await store.exchange([(claimed[3], nil)], for: nil)
         _ = try await store.exchange([(others[0], JSONText("1"))], for: nil)
         _ = try await store.complete([(claimed[0], nil)])
@@ -82,7 +83,7 @@ import Testing
         #expect(
             Set(byName.keys) == [
                 "claim", "claim.one", "lanes", "poll", "reap", "heartbeat", "progress", "log", "complete", "exchange",
-                "complete_unlocked", "open_claims", "settle", "end_runs",
+                "complete_unlocked", "open_claims", "settle", "end_runs", "pass_on",
             ])
         // Of everything, and in the forms above; without completions, an exchange is another statement.
         #expect(byName["claim"]?.count == 6 && byName["exchange"]?.count ?? 0 >= 5 && byName["poll"]?.count == 2)
@@ -90,7 +91,7 @@ import Testing
             #expect(!plan.indexesOfJobs.isEmpty, "\(plan.name)")
             #expect(plan.readWhole.isDisjoint(with: ["jobs", "job_logs"]), "\(plan.name): \(plan.text)")
         }
-        for plan in ["claim", "exchange", "lanes", "poll"].flatMap({ byName[$0] ?? [] }) {
+        for plan in ["claim", "exchange", "lanes", "poll", "pass_on"].flatMap({ byName[$0] ?? [] }) {
             #expect(plan.scans.contains { $0.index == "jobs_due" }, "\(plan.text)")
             let isSorted = plan.scans.contains { $0.index == "jobs_due" && $0.isSorted }
             #expect(!isSorted, "reads all due jobs and sorts them: \(plan.text)")
@@ -140,7 +141,6 @@ import Testing
             try await store.attend(
                 Attention(workerID: "test-worker", channel: "c", queues: ["*"], lasting: .seconds(1)))
             try await store.turnAway(workerID: "test-worker")
-            try await store.passOn([.lane(queue: "default", priority: 0, due: nil)])
             _ = try await store.takeBackPredecessors(
                 of: "test-worker", instance: "default", machineID: "machine", retry: RetryPolicy())
             try await store.noteProgress(in: ["default"])
@@ -156,7 +156,7 @@ import Testing
         }
         #expect(
             Set(plans.map(\.name)).isSuperset(of: [
-                "register", "attend", "turn_away", "pass_on", "take_back", "alerts.progress", "alerts.look",
+                "register", "attend", "turn_away", "take_back", "alerts.progress", "alerts.look",
                 "figures.add",
                 "schedules.due", "schedules.tick", "deliveries.claim", "deliveries.clear", "retention", "leave",
             ]))
@@ -199,9 +199,12 @@ import Testing
     }
 
     /// PostgreSQL weighs after five executions whether a plan for any values is as good as one for these.
-    @Test(arguments: [1, 3, 8], [1, 21])
-    func `a claim is planned once, however many queues and priorities it looks at`(
-        queues: Int, priorities: Int
+    @Test(arguments: [
+        (1, 1, false), (3, 1, false), (8, 1, false), (1, 21, false), (3, 21, false), (8, 21, false), (1, 1, true),
+        (3, 21, true),
+    ])
+    func `a claim is planned once, however many queues and priorities it looks at, also where types have limits`(
+        queues: Int, priorities: Int, isLimited: Bool
     ) async throws {
         try await fillTable()
         let names = ["default", "mail"] + (2..<8).map { "queue-\($0)" }
@@ -210,9 +213,11 @@ import Testing
         }
         let pool = ConnectionPool(database.workerSettings, limit: 1)
         let store = JobStore(pool: pool)
+        var request = ClaimRequest.test(limit: 2, lanes: lanes)
+        if isLimited { request.typesLeft = ["noop": 1, "report": 1] }
         for _ in 0..<10 {
-            let claimed = try await store.claim(.test(limit: 2, lanes: lanes)).map(\.claim)
-            _ = try await store.exchange(claimed.map { ($0, nil) }, for: .test(limit: 2, lanes: lanes))
+            let claimed = try await store.claim(request).map(\.claim)
+            _ = try await store.exchange(claimed.map { ($0, nil) }, for: request)
         }
         let prepared = try await pool.query("SELECT statement, generic_plans FROM pg_prepared_statements")
         var planned: [String: Int] = [:]

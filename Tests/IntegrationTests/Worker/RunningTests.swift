@@ -123,6 +123,26 @@ import Testing
         #expect(most.all == ["fine": 5])
     }
 
+    /// The poll interval is five minutes.
+    @Test func `jobs of a type with a limit go on one after another while others come and go`() async throws {
+        let database = database
+        let runs = Counter<String>()
+        var slow = ScriptedProcessor("slow") { job, _ in
+            runs.add("slow")
+            return nil
+        }
+        slow.terms.maxConcurrent = 1
+        try await database.withWorker(slow, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 4 }) { _ in
+            try await eventually("it waits") { try await database.count("true", of: "jobworker.waiting_workers") == 1 }
+            for number in 0..<40 {
+                try await database.insertJob("slow", priority: number % 2)
+                try await database.insertJob("noop")
+            }
+            try await database.waitUntilQuiet()
+        }
+        #expect(runs["slow"] == 40)
+    }
+
     @Test func `a job wakes the worker that has a slot, and the one that serves its type`() async throws {
         let database = database
         let (gate, opener) = AsyncStream<Void>.makeStream()

@@ -8,7 +8,9 @@ import Support
 extension SimulatedWorker {
     func turnPoller() {
         guard isAlive, phase == .working, !isLooking, looksAgainAt <= simulation.now else { return }
-        switch plan.action(now: simulation.instant, isAsked: isAsked, free: runs.free) {
+        switch plan.action(
+            now: simulation.instant, isAsked: isAsked, free: runs.free, isFull: runs.count >= runs.limit)
+        {
         case .poll: look(isPoll: true)
         case .claim: look(isPoll: false)
         case .search:

@@ -65,6 +65,37 @@ import Testing
         #expect(from(due, 0) == end && from(due, 5) == end)
     }
 
+    @Test func `looks that leave a type out see from places of their own, so that its jobs are found where they begin`()
+    {
+        var due = discovered([("default", 0)])
+        func request(without types: Set<String>) -> ClaimRequest {
+            var request = ClaimRequest(
+                workerID: "w", jobTypes: ["noop"], queues: [.init(name: "*", free: 5)],
+                lanes: due.asked(without: types),
+                limit: 5, takesSuspect: true, staleAfter: .seconds(120))
+            request.fullTypes = types
+            return request
+        }
+        due.looked(for: request(without: ["slow"]), claimed: [job(due: noon)], askedAt: start)
+        #expect(due.asked(without: ["slow"]).map(\.from) == [end])
+        #expect(due.asked().map(\.from) == [nil])
+        // Of another set nothing is known.
+        #expect(due.asked(without: ["slow", "report"]).map(\.from) == [nil])
+        // What is announced both look for.
+        due.looked(for: request(without: ["slow"]), claimed: [job(due: noon)], askedAt: start)
+        let early = noon.advanced(by: .seconds(-60))
+        due.hear(.lane(queue: "default", priority: 0, due: early))
+        #expect(due.asked(without: ["slow"]).map(\.from) == [.init(due: early)])
+        // A look at everything, too, leaves the rest to one that takes all.
+        due.discovered(
+            [.init(queue: "default", priority: 0, from: nil)], at: noon, askedAt: start, now: start)
+        var poll = request(without: ["slow"])
+        poll.lanes = nil
+        due.looked(for: poll, claimed: [job(due: noon)], askedAt: start)
+        #expect(due.asked(without: ["slow"]).map(\.from) == [end])
+        #expect(due.asked().map(\.from) == [nil])
+    }
+
     @Test func `what lies behind rows that a failed look had locked doesn't hide them`() {
         var due = discovered()
         look(&due, bringing: [job(due: noon)])

@@ -44,7 +44,7 @@ import Testing
     }
 
     private func action(_ plan: PollPlan, at time: Int, free: Int = 5) -> PollPlan.Action {
-        plan.action(now: at(time), isAsked: false, free: free)
+        plan.action(now: at(time), isAsked: false, free: free, isFull: free == 0)
     }
 
     @Test func `a plan waits for the next job to become due, and then looks where it may be`() {

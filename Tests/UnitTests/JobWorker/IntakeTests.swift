@@ -181,16 +181,18 @@ import Testing
     {
         let intake = idle(slots: 1)
         try claimOne(intake)
-        #expect(intake.missed.isEmpty)
+        #expect(!intake.hasMissed)
         let (told, later) = (announced(), announced())
         intake.hear(told)
         #expect(intake.action(isAsked: false) == .attend(false))
         intake.hear(later)
         intake.attended(false)
-        #expect(intake.missed == [told, later])
-        intake.passedOn([told])
+        let missed = intake.takeMissed()
+        #expect(missed == [told, later])
+        // The database didn't answer.
+        intake.putBack(missed)
         #expect(intake.action(isAsked: false) == .attend(false))
-        intake.passedOn([told, later])
+        #expect(intake.takeMissed() == missed)
         guard case .wait = intake.action(isAsked: false) else {
             Issue.record("all has been told")
             return
@@ -202,9 +204,9 @@ import Testing
         let id = UUID()
         #expect(intake.hear(announced(id)))
         let claiming = try #require(intake.begin(everywhere: false))
-        #expect(intake.missed.isEmpty && intake.action(isAsked: false) != .attend(false))
+        #expect(!intake.hasMissed && intake.action(isAsked: false) != .attend(false))
         intake.end(claiming, claimed: [claimed(id)])
-        #expect(intake.missed.isEmpty)
+        #expect(!intake.hasMissed)
     }
 
     @Test func `of two jobs the one that there was no slot for is passed on`() throws {
@@ -214,30 +216,55 @@ import Testing
         intake.hear(announced(second))
         let claiming = try #require(intake.begin(everywhere: false))
         intake.end(claiming, claimed: [claimed(second)])
-        #expect(intake.missed == [announced(first)])
+        #expect(intake.takeMissed() == [announced(first)])
     }
 
-    /// Such a look sees all that is due, however much it is.
-    @Test
-    func `jobs of a full type are looked for once one of them has ended, and not each time that another job ends`()
+    @Test func `jobs of a full type are looked for, from where they begin, once one of them has ended and not before`()
         throws
     {
         let running = RunningJobs(limit: 5)
         let intake = idle(limits: ["slow": 1], running: running)
         intake.hear(.lane(queue: "default", priority: 0, due: time))
         let first = try #require(intake.begin(everywhere: false))
-        let (slow, noop, other) = (claimed(UUID(), "slow"), claimed(UUID()), claimed(UUID()))
-        intake.end(first, claimed: [slow, noop, other])
-        let second = try #require(intake.begin(everywhere: false))
-        #expect(second.request.jobTypes == ["noop"])
-        intake.end(second, claimed: [])
-        clock.pass(.milliseconds(200))
+        #expect(first.request.typesLeft == ["slow": 1])
+        let (slow, noop) = (claimed(UUID(), "slow"), claimed(UUID()))
+        intake.end(first, claimed: [slow, noop])
+        for _ in 0..<2 {
+            clock.pass(.seconds(2))
+            intake.hear(.lane(queue: "default", priority: 0, due: time.advanced(by: .seconds(2))))
+            let without = try #require(intake.begin(everywhere: false))
+            #expect(without.request.jobTypes == ["noop"] && without.request.fullTypes == ["slow"])
+            intake.end(without, claimed: [])
+        }
+        settle(intake)
         running.remove([noop.claim])
         intake.slotsFreed()
-        #expect(intake.action(isAsked: false) != .poll)
+        guard case .wait = intake.action(isAsked: false) else {
+            Issue.record("there is no room for another one yet")
+            return
+        }
         running.remove([slow.claim])
         intake.slotsFreed()
-        #expect(intake.action(isAsked: false) == .poll)
+        #expect(intake.action(isAsked: false) == .claim)
+        let next = try #require(intake.begin(everywhere: false))
+        #expect(next.request.fullTypes.isEmpty)
+        #expect(next.request.lanes?.map(\.from?.due) == [time])
+    }
+
+    @Test(arguments: [true, false])
+    func `a job that is announced while the worker stops is for others`(isAnnouncedBefore: Bool) {
+        let (intake, told) = (idle(), announced())
+        if isAnnouncedBefore { intake.hear(told) }
+        intake.stop()
+        if !isAnnouncedBefore { #expect(!intake.hear(told)) }
+        #expect(intake.takeMissed() == [told])
+    }
+
+    @Test func `what a claim that failed was about is for others, should there be no slot`() throws {
+        let (intake, told) = (idle(), announced())
+        intake.hear(told)
+        intake.fail(try #require(intake.begin(everywhere: false)))
+        #expect(intake.takeMissed() == [told])
     }
 
     @Test func `what is told of jobs anywhere while a poll is under way brings another poll`() throws {

@@ -39,14 +39,14 @@ import Testing
     }
 
     private func action(_ plan: PollPlan, after time: Duration = .seconds(1), free: Int = 5) -> PollPlan.Action {
-        plan.action(now: start + time, isAsked: false, free: free)
+        plan.action(now: start + time, isAsked: false, free: free, isFull: free == 0)
     }
 
     @Test func `the timer looks at once, and then after each pause`() {
         #expect(action(PollPlan(now: start), after: .zero) == .poll)
         #expect(action(rested()) == .wait(until: start + .seconds(5)))
         #expect(action(rested(), after: .seconds(5)) == .poll)
-        #expect(rested().action(now: start, isAsked: true, free: 0) == .poll)
+        #expect(rested().action(now: start, isAsked: true, free: 0, isFull: true) == .poll)
     }
 
     @Test func `a wake-up brings a look, where a slot is free`() {
@@ -143,41 +143,68 @@ import Testing
         plan.wake(now: start, of: told)
         #expect(action(plan, after: .zero, free: 0) == .attend(false))
         plan.attended(false, now: start)
-        plan.passedOn([told])
+        #expect(plan.takeMissed() == [told])
         #expect(action(plan, after: .zero, free: 0) == .wait(until: start + .seconds(5)))
         look(&plan, bringing: 1, of: 5)
         let isWanted = plan.slotFreed()
         #expect(isWanted)
     }
 
-    @Test func `what was told to one that has room, or that it claimed, is for nobody else`() {
+    @Test func `slots that are kept for a claim on its way make nobody turn wake-ups away`() {
         var plan = waiting()
         plan.wake(now: start, of: told())
-        look(&plan, bringing: 4, of: 5) { $0.wake(now: start, of: told()) }
-        #expect(plan.missed.isEmpty && action(plan, after: .zero) == .claim)
-        let job = claimed()
-        plan.wake(now: start, of: told(job.job.id))
-        plan.lookedForOne(job.job.id, found: true, now: start)
-        #expect(plan.missed.isEmpty)
+        let action = plan.action(now: start, isAsked: false, free: 0, isFull: false)
+        #expect(action == .wait(until: start + .seconds(5)))
+    }
+
+    @Test func `what was told before a look that left room is for nobody else, what came later may be`() {
+        var plan = waiting()
+        let (early, late) = (told(), told())
+        plan.wake(now: start, of: early)
+        let began = plan.lookBegins()
+        plan.wake(now: start, of: late)
+        plan.looked(for: request(limit: 5), claimed: [claimed()], now: start, began: began)
+        #expect(action(plan, after: .zero) == .claim)
+        #expect(plan.takeMissed() == [late] && !plan.hasMissed)
+    }
+
+    @Test func `of what was told before a look that left no room, all but the claimed may be for others`() {
+        var plan = waiting()
         let (one, other) = (claimed(), told())
         plan.wake(now: start, of: told(one.job.id))
         plan.wake(now: start, of: other)
-        plan.lookBegins()
-        plan.looked(for: request(limit: 1), claimed: [one], now: start)
-        #expect(plan.missed == [other])
+        let began = plan.lookBegins()
+        plan.looked(for: request(limit: 1), claimed: [one], now: start, began: began)
+        #expect(plan.takeMissed() == [other])
     }
 
     @Test func `what others were told meanwhile isn't forgotten, and of many jobs of a lane a few stand for all`() {
         var plan = waiting()
         for number in 0..<100 { plan.wake(now: start, of: told(queue: number % 2 == 0 ? "default" : "q\(number)")) }
-        #expect(plan.missed.count == 32)
-        #expect(plan.missed.count { $0.isOfLane(of: told()) } == 8)
         plan.wake(now: start, of: .unknown)
-        #expect(!plan.missed.contains(.unknown))
         plan.attended(false, now: start)
-        plan.passedOn(Array(plan.missed.dropFirst()))
-        #expect(plan.missed.count == 1)
         #expect(action(plan, after: .zero, free: 0) == .attend(false))
+        let missed = plan.takeMissed()
+        #expect(missed.count == 32 && !missed.contains(.unknown))
+        #expect(missed.count { $0.isOfLane(of: told()) } == 8)
+    }
+
+    @Test func `who was told in vain looks once more where others may have locked what they couldn't take`() {
+        var (plan, request) = (waiting(), request(limit: 5))
+        // After all looks that follow the beginning of waiting.
+        for milliseconds in [5, 30, 155, 780] { look(&plan, bringing: 0, of: 5, after: .milliseconds(milliseconds)) }
+        func lookInVain() {
+            plan.wake(now: start, of: told())
+            let began = plan.lookBegins()
+            plan.looked(for: request, claimed: [], now: start + .seconds(1), began: began)
+        }
+        lookInVain()
+        #expect(action(plan) == .wait(until: start + .seconds(5)))
+        request.typesLeft = ["slow": 1]
+        lookInVain()
+        #expect(action(plan) == .wait(until: start + .milliseconds(1025)))
+        look(&plan, bringing: 0, of: 5, after: .milliseconds(1025))
+        #expect(action(plan, after: .milliseconds(1025)) == .wait(until: start + .seconds(5)))
     }
 
     @Test func `where as many of a type came as may run, the rest is looked at again without it`() {

@@ -94,10 +94,23 @@ import Testing
         #expect(pipe.text(count: 1) == "x")
     }
 
-    @Test func `a line that is longer than what a ready pipe takes may have to wait, whatever its room`() {
+    @Test func `a line that is longer than what a ready pipe takes may have to wait`() {
         let pipe = Pipe()
         #expect(hasRoom(for: 4096, in: pipe.writer))
         #expect(!hasRoom(for: 4097, in: pipe.writer))
+        let file = open("/dev/null", O_WRONLY)
+        #expect(hasRoom(for: 4097, in: file))
+        close(file)
+    }
+
+    @Test func `a line is written whole where somebody has made the descriptor non-blocking`() {
+        let pipe = Pipe()
+        let writer = writer(to: pipe)
+        pipe.fill()
+        _ = fcntl(pipe.writer, F_SETFL, fcntl(pipe.writer, F_GETFL) | O_NONBLOCK)
+        let text = String(repeating: "x", count: 8000)
+        writer.write(line(text, to: pipe))
+        #expect(pipe.text(count: text.utf8.count) == text)
     }
 
     @Test func `where nobody reads any more there is nothing to wait for`() {
