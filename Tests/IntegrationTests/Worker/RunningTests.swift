@@ -143,6 +143,37 @@ import Testing
         #expect(runs["slow"] == 40)
     }
 
+    @Test func `a full worker that is told of a job tells another one that waits`() async throws {
+        let (gate, opener) = AsyncStream<Void>.makeStream()
+        let long = ScriptedProcessor("long") { _, _ in
+            for await _ in gate {}
+            return nil
+        }
+        func until(waiting count: Int) async throws {
+            try await eventually("\(count) workers wait") {
+                try await database.count("true", of: "jobworker.waiting_workers") == count
+            }
+        }
+        try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
+            try await until(waiting: 1)
+            try await database.insertJob("long")
+            try await database.waitUntil("job_type = 'long' AND status = 'processing'")
+            let other = try await WaitingWorker(in: database, id: "other", jobTypes: ["noop"])
+            // The full one is drawn.
+            try await database.run(
+                "UPDATE jobworker.waiting_workers SET lot = CASE worker_id WHEN 'other' THEN 0 ELSE 1 END")
+            try await database.insertJob()
+            let told = try await other.connection.notifications(timeout: .seconds(30)).map(\.payload)
+            #expect(told.count == 1)
+            if case .lane("default", 0, _)? = told.first.map({ DueAnnouncement(payload: $0) }) {
+            } else {
+                Issue.record("\(told)")
+            }
+            opener.finish()
+            try await database.waitUntilQuiet()
+        }
+    }
+
     @Test func `a job wakes the worker that has a slot, and the one that serves its type`() async throws {
         let database = database
         let (gate, opener) = AsyncStream<Void>.makeStream()
