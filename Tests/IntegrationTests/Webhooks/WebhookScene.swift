@@ -37,15 +37,16 @@ struct WebhookScene {
     /// Runs a worker that sends to this machine while `body` runs.
     func withSender<Value: Sendable>(
         _ processors: any JobProcessor..., client: Client = Client(), reachesPrivate: Bool = true,
-        change: (inout WorkerConfiguration) -> Void = { _ in },
+        counting tries: FailedTries? = nil, change: (inout WorkerConfiguration) -> Void = { _ in },
         _ body: (JobWorker::JobWorker) async throws -> Value
     ) async throws -> Value {
+        let sender = WebhookSender(client: client, vault: vault)
         let worker = try database.makeWorker(
             processors,
             change: {
                 $0.webhooksReachPrivate = reachesPrivate
                 change(&$0)
-            }, webhooks: WebhookSender(client: client, vault: vault))
+            }, webhooks: tries.map { CountingSender(sender: sender, tries: $0) } ?? sender)
         let running = Task { try await worker.run() }
         defer { worker.hurry() }
         let value = try await body(worker)
@@ -63,6 +64,25 @@ struct WebhookScene {
 
     func deliveries(_ condition: String = "true") async throws -> Int {
         try await database.count(condition, of: "public.webhook_deliveries")
+    }
+}
+
+/// Tries that didn't succeed: on a machine that is very busy one may take longer than its ten seconds.
+final class FailedTries: Sendable {
+    private let stored = Mutex(0)
+
+    var count: Int { stored.withLock { $0 } }
+    func add() { stored.withLock { $0 += 1 } }
+}
+
+private struct CountingSender: WebhookTransport {
+    let sender: WebhookSender
+    let tries: FailedTries
+
+    func send(_ delivery: WebhookDelivery, reachesPrivate: Bool) async -> WebhookAnswer? {
+        let answer = await sender.send(delivery, reachesPrivate: reachesPrivate)
+        if answer?.outcome != .delivered { tries.add() }
+        return answer
     }
 }
 
