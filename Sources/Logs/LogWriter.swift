@@ -49,7 +49,8 @@ final class LogWriter: Sendable {
         }
     }
 
-    /// Returns once nothing waits, or after so many milliseconds. For the end of the process.
+    /// Returns once nothing waits, or after so many milliseconds. For the end of the process, which has nothing else to do:
+    /// joining a thread for a time (pthread_timedjoin_np) isn't offered to Swift.
     func flush(milliseconds: Int) {
         for _ in 0..<milliseconds where state.withLock({ $0.hasThread }) { usleep(1000) }
     }

@@ -80,6 +80,13 @@ extension TestDatabase {
         }
     }
 
+    /// Waits until so many workers have nothing to do and wait to be woken.
+    package func waitUntilIdle(workers count: Int = 1) async throws {
+        try await eventually("\(count) workers wait") {
+            try await self.count("true", of: "jobworker.waiting_workers") == count
+        }
+    }
+
     /// Waits until no job is pending or running.
     package func waitUntilQuiet(atMost limit: Duration = .seconds(60)) async throws {
         let deadline = ContinuousClock.now + limit

@@ -61,28 +61,14 @@ extension JobStore {
     /// Tells other workers that wait of due jobs which this one was told of and has no slot for, as many as there still are
     /// of them. After `turnAway`, so that it doesn't come back. Relies on `jobs_due`.
     package func passOn(_ announcements: [DueAnnouncement]) async throws(PostgresError) {
-        var (queues, priorities, dues): ([String], [Int], [Timestamp?]) = ([], [], [])
-        for announcement in announcements {
-            switch announcement {
-            case .lane(let queue, let priority, let due):
-                queues.append(queue)
-                priorities.append(priority)
-                dues.append(due)
-            case .job(_, let queue, let priority, let due):
-                queues.append(queue)
-                priorities.append(priority)
-                dues.append(due)
-            // Many were told, or the timers see to it.
-            case .later, .unknown: continue
-            }
-        }
-        guard !queues.isEmpty else { return }
+        let places = announcements.compactMap(\.place)
+        guard !places.isEmpty else { return }
         try await pool.query(
             """
             /* jobworker:pass_on */
             WITH told AS (
                 SELECT queue, priority, coalesce(min(due_at), '-infinity') AS due_at
-                FROM unnest(\(queues), \(priorities), \(NullableArray(dues))) AS given (queue, priority, due_at)
+                FROM unnest(\(places.map(\.queue)), \(places.map(\.priority)), \(NullableArray(places.map(\.due)))) AS given (queue, priority, due_at)
                 GROUP BY queue, priority
             )
             SELECT jobworker.wake(told.queue, told.priority::int, min(waiting.due_at), count(*), waiting.job_type)

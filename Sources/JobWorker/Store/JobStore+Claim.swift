@@ -225,21 +225,12 @@ extension JobStore {
                    OR id = (SELECT id FROM due WHERE is_suspect ORDER BY urgency DESC, due_at, id LIMIT 1))
               \(JobStore.othersCap(request, others: others))
             """
-        guard !request.typesLeft.isEmpty else {
-            return """
-                \(dueJobs),
-                picked AS MATERIALIZED (
-                    SELECT due.* FROM due
-                    \(allowed)
-                    ORDER BY urgency DESC, due_at, id
-                    LIMIT \(request.limit)
-                ),
-                \(starting(request))
-                """
-        }
         return """
             \(dueJobs),
-            \(JobStore.pickedOfTypes(request, allowed))
+            \(JobStore.fitting(request, allowed)),
+            picked AS MATERIALIZED (
+                SELECT * FROM fitting ORDER BY urgency DESC, due_at, id LIMIT \(request.limit)
+            ),
             \(starting(request))
             """
     }
@@ -470,8 +461,9 @@ extension JobStore {
             """
     }
 
-    /// The table `picked` where of some types only some more jobs may run: of each the first so many.
-    private static func pickedOfTypes(_ request: ClaimRequest, _ allowed: Fragment) -> Fragment {
+    /// The table `fitting`: the due jobs that are allowed; of types of which only some more may run, the first so many.
+    private static func fitting(_ request: ClaimRequest, _ allowed: Fragment) -> Fragment {
+        guard !request.typesLeft.isEmpty else { return "fitting AS (SELECT due.* FROM due \(allowed))" }
         let types = request.typesLeft.keys.sorted()
         let left = types.map { request.typesLeft[$0] ?? 0 }
         // Rows of their own, as in `lanes`.
@@ -481,22 +473,19 @@ extension JobStore {
             : "SELECT * FROM unnest(\(types), \(left))"
         return """
             capped (limited_type, free) AS (\(capped)),
-            ranked AS MATERIALIZED (
+            ranked AS (
                 SELECT due.*, row_number() OVER (PARTITION BY limited_type ORDER BY urgency DESC, due_at, id) AS place
                 FROM due
                 \(allowed)
             ),
-            picked AS MATERIALIZED (
-                SELECT ranked.*
-                FROM ranked LEFT JOIN capped USING (limited_type)
+            fitting AS (
+                SELECT ranked.* FROM ranked LEFT JOIN capped USING (limited_type)
                 WHERE capped.free IS NULL OR ranked.place <= capped.free
-                ORDER BY urgency DESC, due_at, id
-                LIMIT \(request.limit)
-            ),
+            )
             """
     }
 
-    /// For `pickedOfTypes`.
+    /// For `fitting`.
     private static func typeColumn(_ request: ClaimRequest) -> Fragment {
         request.typesLeft.isEmpty ? "" : "jobs.job_type::text AS limited_type,"
     }

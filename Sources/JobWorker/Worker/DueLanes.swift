@@ -33,12 +33,8 @@ package struct DueLanes: Sendable {
 
     /// Jobs of this lane have become due, the first of them at this time.
     package mutating func hear(_ announcement: DueAnnouncement) {
-        let (lane, due): (Lane, Timestamp?)
-        switch announcement {
-        case .lane(let queue, let priority, let time): (lane, due) = (Lane(queue: queue, priority: priority), time)
-        case .job(_, let queue, let priority, let time): (lane, due) = (Lane(queue: queue, priority: priority), time)
-        case .later, .unknown: return
-        }
+        guard let (queue, priority, due) = announcement.place else { return }
+        let lane = Lane(queue: queue, priority: priority)
         guard seen.count + announced.count < DueLanes.lanesMax || seen[lane] != nil else { return }
         let place = due.map { Place(due: $0) }
         announced[lane] = .some(DueLanes.earlier(announced[lane] ?? place, place))
@@ -193,20 +189,12 @@ package enum DueAnnouncement: Sendable, Hashable {
         }
     }
 
-    /// The queue and priority that it is about, where it tells them.
-    private var lane: (queue: String, priority: Int)? {
+    /// Where jobs are due, and since when; `nil` where it tells of a time to come, or of anything anywhere.
+    var place: (queue: String, priority: Int, due: Timestamp?)? {
         switch self {
-        case .lane(let queue, let priority, _), .job(_, let queue, let priority, _), .later(let queue, let priority, _):
-            (queue, priority)
-        case .unknown: nil
-        }
-    }
-
-    func isOfLane(of other: DueAnnouncement) -> Bool {
-        switch (lane, other.lane) {
-        case (let lane?, let other?): lane == other
-        case (nil, nil): true
-        default: false
+        case .lane(let queue, let priority, let due): (queue, priority, due)
+        case .job(_, let queue, let priority, let due): (queue, priority, due)
+        case .later, .unknown: nil
         }
     }
 

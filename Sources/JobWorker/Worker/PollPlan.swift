@@ -111,12 +111,13 @@ struct PollPlan: Sendable {
 
     /// This worker was told of it, and may have no slot for it.
     mutating func miss(_ announcement: DueAnnouncement) {
-        // One of something somewhere many were told.
-        guard announcement != .unknown else { return }
+        // Of something somewhere many were told, and of a time to come the timers know.
+        guard let (queue, priority, _) = announcement.place else { return }
         lastNote += 1
         // A few of a lane tell where to look; many lanes are left to the timers.
         let isKnown =
-            notes.count >= PollPlan.notesMax / 2 && notes.contains { $0.announcement.isOfLane(of: announcement) }
+            notes.count >= PollPlan.notesMax / 2
+            && notes.contains { $0.announcement.place.map { $0.queue == queue && $0.priority == priority } ?? false }
         if !isKnown, notes.count < PollPlan.notesMax { notes.append((lastNote, announcement)) }
     }
 

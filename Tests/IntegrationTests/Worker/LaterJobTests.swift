@@ -10,18 +10,12 @@ import Testing
 @Suite(.database()) struct LaterJobTests {
     let database = TestDatabase.current
 
-    private func untilWaiting(_ count: Int = 1) async throws {
-        try await eventually("\(count) workers wait") {
-            try await database.count("true", of: "jobworker.waiting_workers") == count
-        }
-    }
-
     private static let isInTime =
         "status = 'completed' AND started_at BETWEEN scheduled_for AND scheduled_for + interval '10 s'"
 
     @Test func `a job that is inserted for later starts at its time on an idle worker`() async throws {
         try await database.withWorker(ScriptedProcessor("noop")) { _ in
-            try await untilWaiting()
+            try await database.waitUntilIdle()
             try await database.insertJob(scheduledIn: .milliseconds(1500))
             try await database.waitUntil(Self.isInTime)
             // Each waits for the one before: the timer is set anew each time. One that starts within 100 ms shows what
@@ -65,7 +59,7 @@ import Testing
 
     @Test func `a job that is moved starts at its new time, and one that is cancelled never`() async throws {
         try await database.withWorker(ScriptedProcessor("noop")) { _ in
-            try await untilWaiting()
+            try await database.waitUntilIdle()
             let earlier = try await database.insertJob(scheduledIn: .seconds(86_400))
             let later = try await database.insertJob(scheduledIn: .milliseconds(1000))
             let cancelled = try await database.insertJob(scheduledIn: .milliseconds(1000))
@@ -88,7 +82,7 @@ import Testing
             return nil
         }
         try await database.withWorker(flaky, change: { $0.retry = RetryPolicy(delayBase: .seconds(3)) }) { _ in
-            try await untilWaiting()
+            try await database.waitUntilIdle()
             try await database.insertJob()
             try await database.waitUntil("status = 'completed' AND attempts = 2")
         }
@@ -97,7 +91,7 @@ import Testing
     @Test func `of eight workers that wait for a job's time one starts it`() async throws {
         let workers = try (0..<8).map { _ in try database.makeWorker([ScriptedProcessor("noop")]) }
         let running = workers.map { worker in Task { try await worker.run() } }
-        try await untilWaiting(8)
+        try await database.waitUntilIdle(workers: 8)
         for round in 1...3 {
             try await database.insertJob(scheduledIn: .milliseconds(1000))
             try await eventually("the job has run") { try await database.count(Self.isInTime) == round }

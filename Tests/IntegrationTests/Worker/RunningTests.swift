@@ -133,7 +133,7 @@ import Testing
         }
         slow.terms.maxConcurrent = 1
         try await database.withWorker(slow, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 4 }) { _ in
-            try await eventually("it waits") { try await database.count("true", of: "jobworker.waiting_workers") == 1 }
+            try await database.waitUntilIdle()
             for number in 0..<40 {
                 try await database.insertJob("slow", priority: number % 2)
                 try await database.insertJob("noop")
@@ -149,13 +149,8 @@ import Testing
             for await _ in gate {}
             return nil
         }
-        func until(waiting count: Int) async throws {
-            try await eventually("\(count) workers wait") {
-                try await database.count("true", of: "jobworker.waiting_workers") == count
-            }
-        }
         try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
-            try await until(waiting: 1)
+            try await database.waitUntilIdle(workers: 1)
             try await database.insertJob("long")
             try await database.waitUntil("job_type = 'long' AND status = 'processing'")
             let other = try await WaitingWorker(in: database, id: "other", jobTypes: ["noop"])
@@ -181,19 +176,14 @@ import Testing
             for await _ in gate {}
             return nil
         }
-        func until(waiting count: Int) async throws {
-            try await eventually("\(count) workers wait") {
-                try await database.count("true", of: "jobworker.waiting_workers") == count
-            }
-        }
         // The poll interval is five minutes.
         try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
-            try await until(waiting: 1)
+            try await database.waitUntilIdle(workers: 1)
             try await database.insertJob("long")
             try await database.waitUntil("job_type = 'long' AND status = 'processing'")
             try await database.withWorker(ScriptedProcessor("noop"), change: { $0.maxConcurrent = 5 }) { _ in
                 try await database.withWorker(ScriptedProcessor("report")) { _ in
-                    try await until(waiting: 3)
+                    try await database.waitUntilIdle(workers: 3)
                     for _ in 0..<20 {
                         try await database.insertJob()
                         try await database.waitUntil("job_type = 'noop' AND status = 'completed'")

@@ -16,17 +16,9 @@ import Testing
             """)
     }
 
-    private func untilWaiting(_ count: Int = 1) async throws {
-        let deadline = ContinuousClock.now + .seconds(20)
-        while try await database.count("true", of: "jobworker.waiting_workers") < count {
-            try #require(ContinuousClock.now < deadline)
-            try await Task.sleep(for: .milliseconds(10))
-        }
-    }
-
     @Test func `a schedule that somebody inserts begins at once, and each job starts at its time`() async throws {
         try await database.withWorker(ScriptedProcessor("noop")) { _ in
-            try await untilWaiting()
+            try await database.waitUntilIdle()
             try await insert("every_seconds", "1")
             // Other programs share the machine: one that starts in time shows what the worker can do.
             try await database.waitUntil(
@@ -42,7 +34,7 @@ import Testing
             try database.makeWorker([ScriptedProcessor("noop")], change: { $0.pollInterval = .milliseconds(300) })
         }
         let running = workers.map { worker in Task { try await worker.run() } }
-        try await untilWaiting(8)
+        try await database.waitUntilIdle(workers: 8)
         try await insert("every_seconds, overlap", "1, 'allow'")
         try await database.waitUntil("scheduled_for >= (SELECT min(scheduled_for) + interval '3 s' FROM public.jobs)")
         for worker in workers { worker.hurry() }

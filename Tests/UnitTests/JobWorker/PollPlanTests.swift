@@ -186,7 +186,7 @@ import Testing
         #expect(action(plan, after: .zero, free: 0) == .attend(false))
         let missed = plan.takeMissed()
         #expect(missed.count == 32 && !missed.contains(.unknown))
-        #expect(missed.count { $0.isOfLane(of: told()) } == 8)
+        #expect(missed.count { $0.place?.queue == "default" } == 8)
     }
 
     @Test func `who was told in vain looks once more where others may have locked what they couldn't take`() {
