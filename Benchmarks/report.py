@@ -22,7 +22,8 @@ PICTURE = "docs/images/throughput.svg"
 OURS, BOUND = "jobworker", "bound"
 # What the README tells; the whole is in table.md.
 HEADLINES = [
-    "drain_5", "drain_5_silent", "drain_50", "drain_50_silent", "drain_500", "drain_500_silent",
+    "drain_5", "drain_5_silent", "drain_50", "drain_50_fused", "drain_50_silent",
+    "drain_500", "drain_500_fused", "drain_500_silent",
     "drain_2x50", "drain_4x50",
     "enqueue_one_by_one", "enqueue_concurrent", "enqueue_batches",
     "enqueue_one_by_one_idle_worker", "enqueue_concurrent_idle_worker",

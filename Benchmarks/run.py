@@ -31,7 +31,7 @@ class Sizes:
         self.rounds = 2 if is_quick else 5
         # Slots, processes, jobs.
         self.drains = [(5, 1, 20_000), (50, 1, 50_000), (500, 1, 50_000), (50, 2, 50_000), (50, 4, 50_000)]
-        self.peer_drains = {"procrastinate": {5: 5_000, 50: 5_000}, "pgqueuer": {5: 5_000, 50: 30_000}}
+        self.peer_drains = {"procrastinate": {5: 5_000, 50: 5_000}, "pgqueuer": {5: 5_000, 50: 30_000, 500: 50_000}}
         self.enqueued, self.clients = 100_000, 20
         self.latencies = 200
         self.idle_seconds = 10
@@ -41,7 +41,7 @@ class Sizes:
         self.claim = ["--snapshot-seconds", "600"]
         if is_quick:
             self.drains = [(slots, processes, 1_000) for slots, processes, _ in self.drains]
-            self.peer_drains = {name: {5: 500, 50: 500} for name in self.peer_drains}
+            self.peer_drains = {name: {slots: 500 for slots in drains} for name, drains in self.peer_drains.items()}
             self.enqueued, self.clients = 2_000, 5
             self.latencies = 20
             self.idle_seconds, self.long_idle_seconds = 2, 5
@@ -128,6 +128,9 @@ class Jobworker:
                          **{OURS: got["jobs_per_second"]["p50"], BOUND: got["ceiling_with_rows_jobs_per_second"]["p50"]})
         if processes > 1:
             return
+        if got.get("one_statement"):
+            self.results.add(f"{key}_fused", f"the same, beside one statement that completes and claims, {slots} slots", "per s",
+                             **{OURS: got["jobs_per_second"]["p50"], BOUND: got["one_statement"]["jobs_per_second"]["p50"]})
         self.results.add(f"{key}_silent", f"the same without rows in `job_logs`, {slots} slots", "per s",
                          **{OURS: got["without_log_rows"]["jobs_per_second"]["p50"],
                             BOUND: got["ceiling_jobs_per_second"]["p50"]})

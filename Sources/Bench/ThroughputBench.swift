@@ -33,10 +33,19 @@ package struct ThroughputBench: Sendable {
         /// The same statements, writing the row in `job_logs` for each completion as the worker does.
         package let ceilingWithRowsJobsPerSecond: Sample
         package let ratioToCeilingWithRows: Double
+        /// With such rows too, and each batch completed by the statement that claims the next one, as the worker does it;
+        /// `nil` where the ceiling is such a statement itself.
+        package let oneStatement: OneStatement?
         /// Other workers, without rows in `job_logs`, in turn with the others.
         package let withoutLogRows: WithoutLogRows
         /// Who workers and pgbench are in the database.
         package let role: String
+    }
+
+    package struct OneStatement: Sendable, Encodable {
+        package let jobsPerSecond: Sample
+        /// Of the workers to it.
+        package let ratio: Double
     }
 
     package struct WithoutLogRows: Sendable, Encodable {
@@ -77,16 +86,20 @@ package struct ThroughputBench: Sendable {
         let pgbench = try await PgBench(connectionString: database.workerConnectionString)
         let ceiling = Ceiling(slots: options.maxConcurrent, processes: options.processes)
         let ceilingWithRows = Ceiling(slots: options.maxConcurrent, processes: options.processes, writesRows: true)
+        let oneStatement = ceilingWithRows.isFused ? nil : ceilingWithRows.fused
         let logging = try await crew(queue: "bench-logs", jobLogs: options.jobLogs, connection)
         do {
             // Jobs without work that succeed have no row of this level.
             let silent = try await crew(queue: "bench-no-logs", jobLogs: "error", connection)
             do {
                 var (measured, unlogged): ([Run], [Double]) = ([], [])
-                var (ceilings, ceilingsWithRows): ([Double], [Double]) = ([], [])
+                var (ceilings, ceilingsWithRows, ofOneStatement): ([Double], [Double], [Double]) = ([], [], [])
                 for _ in 0..<options.runs {
                     ceilings.append(try await measure(ceiling, pgbench, connection))
                     ceilingsWithRows.append(try await measure(ceilingWithRows, pgbench, connection))
+                    if let oneStatement {
+                        ofOneStatement.append(try await measure(oneStatement, pgbench, connection))
+                    }
                     measured.append(try await measure(logging, connection))
                     unlogged.append(try await measure(silent, connection).rate)
                 }
@@ -94,7 +107,7 @@ package struct ThroughputBench: Sendable {
                 await silent.workers.stop()
                 await logging.workers.stop()
                 await connection.close()
-                return result(measured, ceilings, ceilingsWithRows, unlogged, peak: peak, ceiling)
+                return result(measured, ceilings, ceilingsWithRows, ofOneStatement, unlogged, peak: peak, ceiling)
             } catch {
                 await silent.workers.stop()
                 throw error
@@ -107,11 +120,12 @@ package struct ThroughputBench: Sendable {
     }
 
     private func result(
-        _ measured: [Run], _ ceilings: [Double], _ ceilingsWithRows: [Double], _ unlogged: [Double], peak: Double,
-        _ ceiling: Ceiling
+        _ measured: [Run], _ ceilings: [Double], _ ceilingsWithRows: [Double], _ ofOneStatement: [Double],
+        _ unlogged: [Double], peak: Double, _ ceiling: Ceiling
     ) -> Result {
         let compared = Comparison(measured.map(\.rate), to: ceilings)
         let comparedWithRows = Comparison(measured.map(\.rate), to: ceilingsWithRows)
+        let comparedWithOne = ofOneStatement.isEmpty ? nil : Comparison(measured.map(\.rate), to: ofOneStatement)
         let withoutRows = Comparison(unlogged, to: measured.map(\.rate))
         let thousands = Double(options.runs * options.jobs) / 1000
         return Result(
@@ -121,6 +135,7 @@ package struct ThroughputBench: Sendable {
             peakMegabytes: peak, ceilingJobsPerSecond: compared.compared, ceiling: ceiling.words,
             ratio: compared.ratio, ceilingWithRowsJobsPerSecond: comparedWithRows.compared,
             ratioToCeilingWithRows: comparedWithRows.ratio,
+            oneStatement: comparedWithOne.map { OneStatement(jobsPerSecond: $0.compared, ratio: $0.ratio) },
             withoutLogRows: WithoutLogRows(
                 jobsPerSecond: withoutRows.measured, ratio: withoutRows.ratio,
                 ratioToCeiling: Comparison(unlogged, to: ceilings).ratio),
@@ -224,7 +239,7 @@ struct Ceiling: Sendable {
 
     let clients: Int
     let batch: Int
-    let isFused: Bool
+    private(set) var isFused: Bool
     /// A row in `job_logs` for each completion.
     let writesRows: Bool
 
@@ -236,6 +251,13 @@ struct Ceiling: Sendable {
         isFused = slots <= 10
         clients = isFused ? (processes > 1 ? processes : slots) : 2
         batch = isFused ? (processes > 1 ? slots : 1) : min(100, slots * processes / 2)
+    }
+
+    /// The same batches and sessions, each batch completed by the statement that claims the next one.
+    var fused: Ceiling {
+        var fused = self
+        fused.isFused = true
+        return fused
     }
 
     var words: String {

@@ -115,13 +115,18 @@ extension Benchmarks {
             let result = try await options.withDatabase {
                 try await ThroughputBench(database: $0, program: ownProgram(), options: wanted).run()
             }
+            let oneStatement =
+                result.oneStatement.map {
+                    "\n  with one statement that completes and claims \(shownRate($0.jobsPerSecond)) jobs/s, "
+                        + "ratio \(shown($0.ratio))"
+                } ?? ""
             try options.show(
                 result,
                 """
                 \(jobs) jobs, \(processes) process(es) with \(maxConcurrent) at once, \(runs) runs
                   \(shownRate(result.jobsPerSecond)) jobs/s
                   pgbench, with such rows in job_logs \(shownRate(result.ceilingWithRowsJobsPerSecond)) jobs/s, \
-                ratio \(shown(result.ratioToCeilingWithRows))
+                ratio \(shown(result.ratioToCeilingWithRows))\(oneStatement)
                   pgbench, without rows \(shownRate(result.ceilingJobsPerSecond)) jobs/s, ratio \(shown(result.ratio))
                   (\(result.ceiling))
                   without rows \(shownRate(result.withoutLogRows.jobsPerSecond)) jobs/s, ratio to the first \

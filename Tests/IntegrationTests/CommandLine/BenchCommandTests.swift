@@ -57,6 +57,18 @@ import Testing
         #expect(json["worker_cpu_seconds_per1000_jobs"]?.double != nil)
         #expect(json["server_cpu_seconds_per1000_jobs"]?.double != nil)
         #expect(json["role"]?.string?.contains("member of jobworker") == true)
+        // With few slots pgbench's statement is one already.
+        #expect(json["one_statement"] == nil)
+    }
+
+    @Test func `throughput of many slots is told beside one statement that completes and claims, too`() async throws {
+        let json = try await figures("throughput", "--jobs", "400", "--max-concurrent", "20", "--runs", "1")
+        let (alone, fused) = (
+            json["ceiling_with_rows_jobs_per_second"]?["p50"], json["one_statement"]?["jobs_per_second"]?["p50"]
+        )
+        #expect(isPositive(alone) && isPositive(fused))
+        let (jobs, ratio) = (json["jobs_per_second"]?["p50"]?.double, json["one_statement"]?["ratio"]?.double)
+        #expect(try #require(ratio) == #require(jobs) / #require(fused?.double))
     }
 
     @Test func `latency is told idle and under load, beside the floor`() async throws {
