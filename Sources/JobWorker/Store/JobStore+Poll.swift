@@ -77,7 +77,7 @@ extension JobStore {
             takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
             // What else is amiss, claimed jobs must run.
-            nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextTime(first, "next_due"),
+            nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextDueTime(first),
             nextDelivery: JobStore.nextTime(first, "next_delivery"), hasBacklog: try first.decode("has_backlog"),
             hasOperations: try first.decode("has_operations"),
             isAlertLookDue: try first.decode("is_alert_look_due"), openAlerts: try first.decode("open_alerts"))

@@ -40,7 +40,7 @@ package enum DueAnnouncement: Sendable, Hashable {
     }
 
     /// Where jobs are due, and since when; `nil` where it tells of a time to come, or of anything anywhere.
-    var place: (queue: String, priority: Int, due: Timestamp?)? {
+    package var place: (queue: String, priority: Int, due: Timestamp?)? {
         switch self {
         case .lane(let queue, let priority, let due): (queue, priority, due)
         case .job(_, let queue, let priority, let due): (queue, priority, due)

@@ -125,7 +125,7 @@ final class Intake: Sendable {
     func slotsFreed() {
         let mustLook = state.withLock { state in
             lookForFullTypes(&state)
-            return state.plan.slotFreed()
+            return state.plan.slotFreed() || state.plan.hasTimer
         }
         if mustLook { wakeup.raise() }
     }
@@ -256,11 +256,15 @@ final class Intake: Sendable {
             leaving: left, reserved: claiming.reserved, claimed: claimed,
             timeouts: Timeouts(usual: configuration.jobTimeout, ofTypes: types().timeouts),
             staleAfter: configuration.staleAfter, askedAt: claiming.askedAt)
-        let free = running.free
         let (isDone, isCancelled) = state.withLock { state in
             if let everything {
                 state.ruledQueues = everything.ruledQueues
                 state.lanes.discovered(everything.lanes, at: everything.now, askedAt: claiming.askedAt, now: now())
+                // Another claim may have taken these in meanwhile, and not come to them.
+                for told in state.plan.notes(since: claiming.began) {
+                    state.lanes.hear(told)
+                    state.plan.mustLookAgain()
+                }
             }
             if let only = claiming.only {
                 if claimed.isEmpty {
@@ -273,11 +277,13 @@ final class Intake: Sendable {
                 if !claiming.isCareful {
                     state.lanes.looked(for: claiming.request, claimed: claimed, askedAt: claiming.askedAt)
                 }
-                state.plan.looked(for: claiming.request, claimed: claimed, now: now(), began: claiming.began)
+                let unfound = state.plan.looked(
+                    for: claiming.request, claimed: claimed, now: now(), began: claiming.began)
+                for told in unfound { state.lanes.hear(told) }
             }
             if let careful { state.plan.lookedCarefully(careful, now: now()) }
-            // Another claim had reserved the slots that this one was to fill.
-            if claiming.request.limit == 0, free > 0 { state.plan.mustLookAgain() }
+            // Another claim had reserved the slots that this one was to fill, and may bring nothing.
+            if claiming.request.limit == 0 { state.plan.mustLookAgain() }
             // The timer's look left the queues with rules to a claim of their own.
             if everything != nil, obeysRules(state) { state.plan.mustLookAgain() }
             if !left.isEmpty { lookForFullTypes(&state) }

@@ -94,9 +94,16 @@ struct PollPlan: Sendable {
             if let nextDueLook, now >= nextDueLook { return .search }
             if isListening, !isEager, !isAttending { return .attend(true) }
         }
-        guard free > 0 else { return .wait(until: nextPoll) }
-        return .wait(until: [nextLook, nextDueLook, nextChance].compactMap(\.self).reduce(nextPoll, min))
+        // Without a slot there is nothing to do before; who frees one asks for `hasTimer`.
+        return .wait(until: free > 0 ? nextTimer : nextPoll)
     }
+
+    private var nextTimer: ContinuousClock.Instant {
+        [nextLook, nextDueLook, nextChance].compactMap(\.self).reduce(nextPoll, min)
+    }
+
+    /// Something is to be done before the next poll, or was, while there was no slot for it.
+    var hasTimer: Bool { nextTimer < nextPoll }
 
     /// Something may be due.
     /// - Parameters:
@@ -128,6 +135,10 @@ struct PollPlan: Sendable {
     }
 
     var hasMissed: Bool { !notes.isEmpty }
+
+    /// What was told since a look began, and not found since.
+    /// - Parameter began: What `lookBegins` gave.
+    func notes(since began: UInt64) -> [DueAnnouncement] { notes.filter { $0.number > began }.map(\.announcement) }
 
     // MARK: Jobs that become due
 
@@ -216,9 +227,11 @@ struct PollPlan: Sendable {
 
     /// A look asked for `request` and brought `claimed`.
     /// - Parameter began: What `lookBegins` gave.
+    /// - Returns: What it was to find, did not, and may be there nevertheless: the next look is for it.
+    @discardableResult
     mutating func looked(
         for request: ClaimRequest, claimed: [ClaimedJob], now: ContinuousClock.Instant, began: UInt64 = .max
-    ) {
+    ) -> [DueAnnouncement] {
         var byQueue: [String: Int] = [:]
         for job in claimed { byQueue[job.job.queue, default: 0] += 1 }
         let named = Set(request.queues.map(\.name))
@@ -234,21 +247,22 @@ struct PollPlan: Sendable {
         // them out.
         mustLook = mustLook || (isFull && !claimed.isEmpty) || hasSuspect || isFullOfType
         if !claimed.isEmpty { lastFind = now }
-        let notesBefore = notes.count
         // With room left there is nothing more of what was told before it began.
-        notes.removeAll { note in
+        let isSeen = { (note: (number: UInt64, announcement: DueAnnouncement)) in
             isFull ? claimed.contains { $0.job.id == note.announcement.job } : note.number <= began
         }
+        let seen = notes.filter(isSeen).map(\.announcement)
+        notes.removeAll(where: isSeen)
         if lastDueLook?.isUnderway == true {
             lastDueLook?.isUnderway = false
             dueLooksInVain = claimed.isEmpty ? min(dueLooksInVain + 1, PollPlan.dueLooksInVainMax) : 0
         }
         planNextLook(now: now)
-        // Somebody else may have locked what it was told of, and then not taken it, as no more of its type may run there.
-        if claimed.isEmpty, notes.count < notesBefore, !request.typesLeft.isEmpty, nextLook == nil {
-            lookStep = PollPlan.lastLookStep
-            nextLook = now + PollPlan.restAfterVain
-        }
+        // Somebody else may have locked what it was told of, and then not taken it: no more of its type may run there, or
+        // another queue's job came first.
+        guard claimed.isEmpty, !isFull, !seen.isEmpty else { return [] }
+        if nextLook == nil { (lookStep, nextLook) = (PollPlan.lastLookStep, now + PollPlan.restAfterVain) }
+        return seen
     }
 
     /// What a careful look told, after `looked`.

@@ -93,7 +93,11 @@ final class Poller: Sendable {
     /// Something may be due. A job by itself is claimed at once, by the thread that heard of it: the loop would have to
     /// be woken first. What is told meanwhile waits for that, and is left to the loop.
     func hear(_ announcement: DueAnnouncement) async {
-        guard intake.hear(announcement) else { return }
+        guard intake.hear(announcement) else {
+            // Whoever inserted it did so before this worker stopped, and committed after: the loop has ended.
+            if wakeup.isClosed { try? await passOn(intake.takeMissed()) }
+            return
+        }
         // What went wrong the loop tells, which tries again.
         let isClaimed = (try? await claim()) ?? false
         if !isClaimed { wakeup.raise() }

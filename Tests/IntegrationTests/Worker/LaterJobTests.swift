@@ -57,6 +57,23 @@ import Testing
         }
     }
 
+    @Test func `a worker whose only slot was taken starts another at its time once it is free`() async throws {
+        let (started, gate) = (Gate(), Gate())
+        let long = ScriptedProcessor("long") { _, _ in
+            started.open()
+            await gate.passed()
+            return nil
+        }
+        try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
+            try await database.waitUntilIdle()
+            try await database.insertJob("long")
+            try await started.opened()
+            try await database.insertJob(scheduledIn: .milliseconds(1500))
+            gate.open()
+            try await database.waitUntil("job_type = 'noop' AND \(Self.isInTime)")
+        }
+    }
+
     @Test func `a job that is moved starts at its new time, and one that is cancelled never`() async throws {
         try await database.withWorker(ScriptedProcessor("noop")) { _ in
             try await database.waitUntilIdle()
@@ -160,6 +177,10 @@ import Testing
         #expect(try await next() == [nil, nil])
         try await database.insertJob()
         try await database.insertJob(queue: "mail", scheduledIn: .seconds(10))
+        #expect(try await next() == [nil, nil])
+        // Nothing to wait for, and nothing to look for now.
+        let far = try await database.insertJob(scheduledIn: .seconds(60))
+        try await database.run("UPDATE public.jobs SET scheduled_for = '12000-01-01' WHERE id = '\(far.text)'")
         #expect(try await next() == [nil, nil])
         try await database.insertJob(priority: 5, scheduledIn: .seconds(900))
         try await database.insertJob(scheduledIn: .seconds(600))

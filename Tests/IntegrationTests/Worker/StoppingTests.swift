@@ -65,6 +65,41 @@ import Testing
         }
     }
 
+    @Test func `a job that was inserted before a worker stopped, and committed after, is told to another one`()
+        async throws
+    {
+        let (started, gate) = (Gate(), Gate())
+        let long = ScriptedProcessor("long") { _, _ in
+            started.open()
+            await gate.passed()
+            return nil
+        }
+        let application = try await Connection.open(database.settings)
+        try await database.withWorker(
+            long, ScriptedProcessor("noop"), change: { $0.shutdownTimeout = .seconds(600) }
+        ) { worker in
+            try await database.waitUntilIdle()
+            try await database.insertJob("long")
+            try await started.opened()
+            try await database.waitUntilIdle()
+            try await application.runScript(
+                """
+                BEGIN;
+                INSERT INTO public.jobs (workspace_id, job_type, payload)
+                VALUES ('\(TestDatabase.workspace.text)', 'noop', '{}')
+                """)
+            worker.stop()
+            try await database.waitUntilIdle(workers: 0)
+            let other = try await WaitingWorker(in: database)
+            try await application.runScript("COMMIT")
+            let told = try await other.connection.notifications(timeout: .seconds(30))
+            #expect(told.map { DueAnnouncement(payload: $0.payload).place?.queue } == ["default"])
+            await other.connection.close()
+            gate.open()
+        }
+        await application.close()
+    }
+
     @Test func `a run whose claim was taken back is stopped and writes nothing`() async throws {
         let (started, stopped) = (Gate(), Gate())
         let id = try await database.insertJob("wait")

@@ -12,9 +12,10 @@ import Testing
 
     /// One that has looked everywhere, found nothing, and waits to be told.
     private func idle(
-        slots: Int = 5, limits: [String: Int] = [:], running: RunningJobs? = nil, ruledQueues: Set<String> = []
+        slots: Int = 5, limits: [String: Int] = [:], running: RunningJobs? = nil, ruledQueues: Set<String> = [],
+        wakeup: Wakeup = Wakeup()
     ) -> Intake {
-        let intake = intake(slots: slots, limits: limits, running: running)
+        let intake = intake(slots: slots, limits: limits, running: running, wakeup: wakeup)
         poll(intake, ruledQueues: ruledQueues)
         intake.setListening(true)
         settle(intake, ruledQueues: ruledQueues)
@@ -23,12 +24,14 @@ import Testing
         return intake
     }
 
-    private func intake(slots: Int, limits: [String: Int] = [:], running: RunningJobs? = nil) -> Intake {
+    private func intake(
+        slots: Int, limits: [String: Int] = [:], running: RunningJobs? = nil, wakeup: Wakeup
+    ) -> Intake {
         let configuration = WorkerConfiguration(workerID: "w")
         var types = ServedTypes(names: ["noop"] + limits.keys)
         types.limits = limits
         return Intake(
-            running: running ?? RunningJobs(limit: slots), wakeup: Wakeup(), beat: Wakeup(),
+            running: running ?? RunningJobs(limit: slots), wakeup: wakeup, beat: Wakeup(),
             now: { [clock] in clock.now },
             configuration: { configuration }, types: { [types] in types })
     }
@@ -60,6 +63,14 @@ import Testing
             if let claiming = intake.begin(everywhere: false) { intake.end(claiming, claimed: []) }
         }
         Issue.record("it never comes to rest")
+    }
+
+    /// The looks that follow the beginning of waiting.
+    private func passFirstLooks(_ intake: Intake) {
+        for milliseconds in [5, 25, 125, 625] {
+            clock.pass(.milliseconds(milliseconds))
+            settle(intake)
+        }
     }
 
     private func announced(_ id: UUID = UUID()) -> DueAnnouncement {
@@ -292,6 +303,96 @@ import Testing
         settle(intake)
         end(poll, intake)
         #expect(intake.action(isAsked: false) == .claim)
+    }
+
+    @Test func `while another claim holds all slots a poll forgets nothing, whichever of both ends first`() throws {
+        let running = RunningJobs(limit: 1)
+        let (intake, first) = (idle(slots: 1, running: running), claimed(UUID()))
+        #expect(intake.hear(announced(first.job.id)))
+        intake.end(try #require(intake.begin(everywhere: false)), claimed: [first])
+        intake.hear(.unknown)
+        let exchange = try #require(intake.begin(leaving: [first.claim]))
+        #expect(exchange.request.limit == 1)
+        // Behind the exchange's snapshot.
+        intake.hear(announced())
+        let poll = try #require(intake.begin(everywhere: true))
+        #expect(poll.request.limit == 0)
+        end(poll, intake)
+        intake.end(exchange, claimed: [], left: [first.claim])
+        #expect(intake.action(isAsked: false) == .claim)
+    }
+
+    @Test func `what another claim took in while a poll was under way, and didn't come to, is looked for`() throws {
+        let running = RunningJobs(limit: 5)
+        let (intake, first, second) = (idle(running: running), claimed(UUID()), claimed(UUID()))
+        #expect(intake.hear(announced(first.job.id)))
+        intake.end(try #require(intake.begin(everywhere: false)), claimed: [first])
+        let poll = try #require(intake.begin(everywhere: true))
+        intake.hear(announced(second.job.id))
+        intake.hear(announced())
+        let exchange = try #require(intake.begin(leaving: [first.claim]))
+        #expect(exchange.request.limit == 1)
+        intake.end(exchange, claimed: [second], left: [first.claim])
+        // Its snapshot is of the time before.
+        end(poll, intake)
+        #expect(intake.action(isAsked: false) == .claim)
+        let next = try #require(intake.begin(everywhere: false))
+        #expect(next.request.lanes?.map(\.from?.due) == [time])
+    }
+
+    @Test func `a job that is announced and not found is looked for once more, from where it lies`() throws {
+        let intake = idle()
+        passFirstLooks(intake)
+        let due = time.advanced(by: .seconds(-10))
+        #expect(intake.hear(.job(UUID(), queue: "default", priority: 0, due: due)))
+        intake.end(try #require(intake.begin(everywhere: false)), claimed: [])
+        // Somebody has locked it, and takes another one.
+        intake.end(try #require(intake.begin(everywhere: false)), claimed: [])
+        #expect(intake.action(isAsked: false) == .wait(until: clock.now + .milliseconds(25)))
+        clock.pass(.milliseconds(25))
+        #expect(intake.action(isAsked: false) == .search)
+        intake.searchBegins()
+        intake.searched(LaneSurvey(now: time), took: .zero)
+        let next = try #require(intake.begin(everywhere: false))
+        #expect(next.request.lanes?.map(\.from?.due) == [due])
+        intake.end(next, claimed: [])
+        guard case .wait(let moment) = intake.action(isAsked: false) else {
+            Issue.record("once is enough")
+            return
+        }
+        #expect(moment > clock.now + .seconds(1))
+    }
+
+    @Test
+    func `who frees a slot has the poller wait for the job that becomes due, as it didn't without one`()
+        async throws
+    {
+        let (wakeup, running, job) = (Wakeup(), RunningJobs(limit: 1), claimed(UUID()))
+        let intake = idle(slots: 1, running: running, wakeup: wakeup)
+        passFirstLooks(intake)
+        #expect(intake.hear(announced(job.job.id)))
+        intake.end(try #require(intake.begin(everywhere: false)), claimed: [job])
+        intake.hear(.later(queue: "default", priority: 0, due: time.advanced(by: .seconds(1))))
+        guard case .wait(let poll) = intake.action(isAsked: false) else {
+            Issue.record("there is no slot")
+            return
+        }
+        #expect(poll > clock.now + .seconds(3))
+        await wakeup.wait(until: .now)
+        running.remove([job.claim])
+        intake.slotsFreed()
+        #expect(await wakeup.wait(until: .now))
+        guard case .wait(let moment) = intake.action(isAsked: false) else {
+            Issue.record("it isn't due yet")
+            return
+        }
+        #expect(moment < clock.now + .seconds(2))
+        // Once it has been looked for nothing is to become due, and nobody is woken.
+        clock.pass(.seconds(1))
+        settle(intake)
+        await wakeup.wait(until: .now)
+        intake.slotsFreed()
+        #expect(await !wakeup.wait(until: .now))
     }
 
     @Test func `no claim begins after a stop`() {

@@ -189,19 +189,15 @@ import Testing
         #expect(missed.count { $0.place?.queue == "default" } == 8)
     }
 
-    @Test func `who was told in vain looks once more where others may have locked what they couldn't take`() {
-        var (plan, request) = (waiting(), request(limit: 5))
+    @Test func `who was told in vain looks once more, as others may have locked what they didn't take`() {
+        var plan = waiting()
         // After all looks that follow the beginning of waiting.
         for milliseconds in [5, 30, 155, 780] { look(&plan, bringing: 0, of: 5, after: .milliseconds(milliseconds)) }
-        func lookInVain() {
-            plan.wake(now: start, of: told())
-            let began = plan.lookBegins()
-            plan.looked(for: request, claimed: [], now: start + .seconds(1), began: began)
-        }
-        lookInVain()
-        #expect(action(plan) == .wait(until: start + .seconds(5)))
-        request.typesLeft = ["slow": 1]
-        lookInVain()
+        let told = told()
+        plan.wake(now: start, of: told)
+        let began = plan.lookBegins()
+        let unfound = plan.looked(for: request(limit: 5), claimed: [], now: start + .seconds(1), began: began)
+        #expect(unfound == [told] && !plan.hasMissed)
         #expect(action(plan) == .wait(until: start + .milliseconds(1025)))
         look(&plan, bringing: 0, of: 5, after: .milliseconds(1025))
         #expect(action(plan, after: .milliseconds(1025)) == .wait(until: start + .seconds(5)))
