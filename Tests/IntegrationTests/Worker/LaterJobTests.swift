@@ -64,13 +64,23 @@ import Testing
             await gate.passed()
             return nil
         }
-        try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
+        let change = { (configuration: inout WorkerConfiguration) in
+            (configuration.maxConcurrent, configuration.heartbeatInterval) = (1, .seconds(300))
+        }
+        try await database.withWorker(long, ScriptedProcessor("noop"), change: change) { _ in
             try await database.waitUntilIdle()
+            // By then the looks that follow the beginning of waiting are over.
+            try await database.insertJob(scheduledIn: .seconds(1))
+            try await database.waitUntilQuiet()
             try await database.insertJob("long")
             try await started.opened()
             try await database.insertJob(scheduledIn: .milliseconds(1500))
+            let told: Timestamp? = try await database.value("SELECT clock_timestamp()")
+            // By the same session, after the insert: with the heartbeat that it brings the insert has been heard of.
+            try await database.run("NOTIFY jobworker_cancel")
+            try await database.waitUntil("worker_heartbeat_at > '\(try #require(told))'")
             gate.open()
-            try await database.waitUntil("job_type = 'noop' AND \(Self.isInTime)")
+            try await eventually("both have run") { try await database.count(Self.isInTime) == 2 }
         }
     }
 
