@@ -126,11 +126,12 @@ class Jobworker:
         key = f"drain_{slots}" if processes == 1 else f"drain_{processes}x{slots}"
         self.results.add(key, f"jobs done, {slots} slots{of}", "per s",
                          **{OURS: got["jobs_per_second"]["p50"], BOUND: got["ceiling_with_rows_jobs_per_second"]["p50"]})
+        if got.get("one_statement"):
+            self.results.add(f"{key}_fused", f"the same, beside one statement that completes and claims, {slots} slots{of}",
+                             "per s", **{OURS: got["jobs_per_second"]["p50"],
+                                         BOUND: got["one_statement"]["jobs_per_second"]["p50"]})
         if processes > 1:
             return
-        if got.get("one_statement"):
-            self.results.add(f"{key}_fused", f"the same, beside one statement that completes and claims, {slots} slots", "per s",
-                             **{OURS: got["jobs_per_second"]["p50"], BOUND: got["one_statement"]["jobs_per_second"]["p50"]})
         self.results.add(f"{key}_silent", f"the same without rows in `job_logs`, {slots} slots", "per s",
                          **{OURS: got["without_log_rows"]["jobs_per_second"]["p50"],
                             BOUND: got["ceiling_jobs_per_second"]["p50"]})
@@ -163,14 +164,8 @@ class Jobworker:
                 self.results.add(f"{key}_bare", f"the same, beside a table with no index but its key, {words}, {share}", "ms", **{
                     OURS: got[part]["milliseconds"][share], BOUND: got[part]["bare_milliseconds"][share]})
 
-    def idle(self, seconds=None):
-        got = self.bench("idle", "--starts", 1, "--seconds", seconds or self.sizes.idle_seconds)
-        if seconds:
-            # The others are those of the rounds, as many as the peers have.
-            self.results.add("idle_transactions", "transactions, idle", "per min",
-                             **{OURS: got["transactions_per_minute"]})
-            self.results.add("idle_connections", "connections, idle", "", **{OURS: got["connections"]})
-            return
+    def idle(self):
+        got = self.bench("idle", "--starts", 1, "--seconds", self.sizes.idle_seconds)
         self.results.add("start", "start of the process to its first job", "ms",
                          **{OURS: got["start_to_first_job_milliseconds"]["p50"]})
         self.results.add("ready", "start of the process to ready", "ms",
@@ -180,7 +175,10 @@ class Jobworker:
 
     def once(self):
         """What takes too long to be done in each round."""
-        self.idle(self.sizes.long_idle_seconds)
+        # Its other figures are those of the rounds, as many as the peers have.
+        got = self.bench("idle", "--starts", 1, "--seconds", self.sizes.long_idle_seconds)
+        self.results.add("idle_transactions", "transactions, idle", "per min", **{OURS: got["transactions_per_minute"]})
+        self.results.add("idle_connections", "connections, idle", "", **{OURS: got["connections"]})
         say("    memory")
         got = self.bench("memory", "--jobs", self.sizes.memory_jobs)
         self.results.add("memory_running", f"resident memory, {got['slots']} jobs running", "MB", **{OURS: got["running"]})

@@ -176,7 +176,7 @@ extension JobStore {
         }
         return LaneSurvey(
             lanes: try JobStore.lanes(row), ruledQueues: Set(try row.decode("ruled_queues", as: [String].self)),
-            nextDue: JobStore.nextDueTime(row), now: try row.decode("now"))
+            nextDue: JobStore.nextTime(row, "next_due", unreadable: nil), now: try row.decode("now"))
     }
 
     /// The table `lanes` as two columns.
@@ -206,11 +206,6 @@ extension JobStore {
              LIMIT 1
          ) AS upcoming)
         """
-
-    /// The column `next_due`; `nil` where no job is to become due, or none before the year 10000, which can't be read.
-    static func nextDueTime(_ row: Row) -> Timestamp? {
-        do throws(PostgresError) { return try row.decodeIfPresent("next_due") } catch { return nil }
-    }
 
     /// Queues whose rules only the careful claim knows, as an array.
     static let ruledQueues: Fragment = "ARRAY(SELECT name FROM jobworker.held_queues WHERE has_rules)"

@@ -77,7 +77,8 @@ extension JobStore {
             takenBack: try TakenBack(first), now: try first.decode("database_time"),
             serverStartedAt: try first.decode("server_started_at"),
             // What else is amiss, claimed jobs must run.
-            nextSchedule: JobStore.nextTime(first, "next_schedule"), nextDue: JobStore.nextDueTime(first),
+            nextSchedule: JobStore.nextTime(first, "next_schedule"),
+            nextDue: JobStore.nextTime(first, "next_due", unreadable: nil),
             nextDelivery: JobStore.nextTime(first, "next_delivery"), hasBacklog: try first.decode("has_backlog"),
             hasOperations: try first.decode("has_operations"),
             isAlertLookDue: try first.decode("is_alert_look_due"), openAlerts: try first.decode("open_alerts"))

@@ -85,8 +85,12 @@ extension JobStore {
 
     /// A schedule's time; the least of all where it has one that can't be read, so that it is looked at. The table
     /// refuses such; if one got in nevertheless it must cost no other schedule, and no claim, the answer.
-    static func nextTime(_ row: Row, _ column: String) -> Timestamp? {
-        do throws(PostgresError) { return try row.decodeIfPresent(column) } catch { return .distantPast }
+    /// - Parameter unreadable: What stands for it: `nil` for a job's, of which only those from the year 10000 on can't be
+    ///   read, and nobody has to look.
+    static func nextTime(
+        _ row: Row, _ column: String, unreadable: Timestamp? = .distantPast
+    ) -> Timestamp? {
+        do throws(PostgresError) { return try row.decodeIfPresent(column) } catch { return unreadable }
     }
 
     /// Makes the jobs of ticks and sets the next times: all or nothing, in one statement as `ScheduleStep.batches` makes

@@ -121,13 +121,14 @@ final class Intake: Sendable {
         wakeup.raise()
     }
 
-    /// Slots have become free: worth a look if the last one left something behind.
+    /// Slots have become free: worth a look if the last one left something behind; and what is to be done at a time the
+    /// poller didn't wait for without a slot.
     func slotsFreed() {
-        let mustLook = state.withLock { state in
+        let mustWake = state.withLock { state in
             lookForFullTypes(&state)
             return state.plan.slotFreed() || state.plan.hasTimer
         }
-        if mustLook { wakeup.raise() }
+        if mustWake { wakeup.raise() }
     }
 
     /// What was to be claimed by its id is looked for with everything else.

@@ -247,12 +247,11 @@ struct PollPlan: Sendable {
         // them out.
         mustLook = mustLook || (isFull && !claimed.isEmpty) || hasSuspect || isFullOfType
         if !claimed.isEmpty { lastFind = now }
+        let told = notes
         // With room left there is nothing more of what was told before it began.
-        let isSeen = { (note: (number: UInt64, announcement: DueAnnouncement)) in
+        notes.removeAll { note in
             isFull ? claimed.contains { $0.job.id == note.announcement.job } : note.number <= began
         }
-        let seen = notes.filter(isSeen).map(\.announcement)
-        notes.removeAll(where: isSeen)
         if lastDueLook?.isUnderway == true {
             lastDueLook?.isUnderway = false
             dueLooksInVain = claimed.isEmpty ? min(dueLooksInVain + 1, PollPlan.dueLooksInVainMax) : 0
@@ -260,9 +259,9 @@ struct PollPlan: Sendable {
         planNextLook(now: now)
         // Somebody else may have locked what it was told of, and then not taken it: no more of its type may run there, or
         // another queue's job came first.
-        guard claimed.isEmpty, !isFull, !seen.isEmpty else { return [] }
+        guard claimed.isEmpty, !isFull, notes.count < told.count else { return [] }
         if nextLook == nil { (lookStep, nextLook) = (PollPlan.lastLookStep, now + PollPlan.restAfterVain) }
-        return seen
+        return told.filter { $0.number <= began }.map(\.announcement)
     }
 
     /// What a careful look told, after `looked`.

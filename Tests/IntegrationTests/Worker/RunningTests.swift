@@ -150,7 +150,7 @@ import Testing
             return nil
         }
         try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
-            try await database.waitUntilIdle(workers: 1)
+            try await database.waitUntilIdle()
             try await database.insertJob("long")
             try await database.waitUntil("job_type = 'long' AND status = 'processing'")
             let other = try await WaitingWorker(in: database, id: "other", jobTypes: ["noop"])
@@ -178,7 +178,7 @@ import Testing
         }
         // The poll interval is five minutes.
         try await database.withWorker(long, ScriptedProcessor("noop"), change: { $0.maxConcurrent = 1 }) { _ in
-            try await database.waitUntilIdle(workers: 1)
+            try await database.waitUntilIdle()
             try await database.insertJob("long")
             try await database.waitUntil("job_type = 'long' AND status = 'processing'")
             try await database.withWorker(ScriptedProcessor("noop"), change: { $0.maxConcurrent = 5 }) { _ in

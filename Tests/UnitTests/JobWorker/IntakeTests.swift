@@ -305,7 +305,7 @@ import Testing
         #expect(intake.action(isAsked: false) == .claim)
     }
 
-    @Test func `while another claim holds all slots a poll forgets nothing, whichever of both ends first`() throws {
+    @Test func `while another claim holds all slots a poll that is answered first forgets nothing`() throws {
         let running = RunningJobs(limit: 1)
         let (intake, first) = (idle(slots: 1, running: running), claimed(UUID()))
         #expect(intake.hear(announced(first.job.id)))
@@ -363,10 +363,7 @@ import Testing
         #expect(moment > clock.now + .seconds(1))
     }
 
-    @Test
-    func `who frees a slot has the poller wait for the job that becomes due, as it didn't without one`()
-        async throws
-    {
+    @Test func `who frees a slot has the poller wait for the job that becomes due`() async throws {
         let (wakeup, running, job) = (Wakeup(), RunningJobs(limit: 1), claimed(UUID()))
         let intake = idle(slots: 1, running: running, wakeup: wakeup)
         passFirstLooks(intake)
