@@ -17,17 +17,20 @@ final class ConnectionRegistry: Sendable {
         var isStopping = false
     }
 
-    private let limit: Int
+    private let limits: HTTPLimits
     private let state = Mutex(State())
 
-    init(limit: Int) { self.limit = limit }
+    init(_ limits: HTTPLimits) { self.limits = limits }
 
     /// Takes a new connection in, at the cost of another one if need be.
+    /// - Parameter descriptor: Its socket's, which tells how many this process has left.
     /// - Returns: Whether there is room for it; if not, the caller closes it.
-    func admit(_ channel: any Channel) -> Bool {
+    func admit(_ channel: any Channel, descriptor: Int32) -> Bool {
+        let isShort = descriptor >= limits.descriptorLimit
         let (isAdmitted, displaced) = state.withLock { state -> (Bool, (any Channel)?) in
             var displaced: (any Channel)?
-            if state.entries.count >= limit {
+            let count = state.entries.count
+            if count >= limits.maxConnections || (isShort && count >= limits.connectionsAlways) {
                 let waiting = state.entries.compactMap { id, entry in entry.waitsSince.map { (id: id, since: $0) } }
                 guard let longest = waiting.min(by: { $0.since < $1.since }) else { return (false, nil) }
                 displaced = state.entries.removeValue(forKey: longest.id)?.channel

@@ -22,6 +22,11 @@ package struct HTTPLimits: Sendable, Hashable {
     /// longest, or is closed itself while all of them wait for the server. At most a quarter of the descriptors this
     /// process may open: the jobs need the others.
     package var maxConnections = min(256, max(8, HTTPLimits.descriptorsMax / 4))
+    /// A connection with a descriptor of this number or above is one too many as well: the system gives the lowest that
+    /// is free, so there are few left, and without one no session with the database can be opened again.
+    package var descriptorLimit = HTTPLimits.descriptorsMax - max(12, min(64, HTTPLimits.descriptorsMax / 8))
+    /// So many connections are served whatever descriptors are left.
+    package var connectionsAlways = 4
     /// Requests that need the database and are worked on at once; one more is answered 503.
     package var databaseRequestsMax = 32
     /// After a stop was asked for, how long a connection that has not asked anything yet may still do so: its client

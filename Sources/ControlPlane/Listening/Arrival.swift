@@ -19,7 +19,11 @@ final class Arrival: ChannelInboundHandler, RemovableChannelHandler {
     func channelActive(context: ChannelHandlerContext) {
         let connection = context.channel
         context.fireChannelActive()
-        guard connections.admit(connection), case .enqueued = taking.yield(connection) else {
+        let descriptor = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(
+            of: NIOBSDSocket.Handle.self
+        ) { $0 }
+        guard connections.admit(connection, descriptor: descriptor ?? 0), case .enqueued = taking.yield(connection)
+        else {
             return connection.close(promise: nil)
         }
     }

@@ -36,7 +36,7 @@ struct Listener: Sendable {
             maxHeaderFieldCount: limits.headerCountMax)
         http = HTTP1Channel(
             responder: responder, configuration: .init(idleTimeout: nil, httpDecoderConfiguration: decoder))
-        let connections = ConnectionRegistry(limit: limits.maxConnections)
+        let connections = ConnectionRegistry(limits)
         let (arrivals, taking) = AsyncStream<any Channel>.makeStream(
             bufferingPolicy: .bufferingOldest(limits.maxConnections))
         // What speaks HTTP is put on when a task takes the connection: a connection that nobody takes, as the server is

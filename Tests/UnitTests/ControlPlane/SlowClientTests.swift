@@ -131,9 +131,16 @@ struct SlowClientTests {
         }
     }
 
-    @Test func `stalled connections keep no one from asking for health`() async throws {
+    @Test(arguments: [false, true])
+    func `stalled connections keep no one from asking for health`(isShortOfDescriptors: Bool) async throws {
         var limits = HTTPLimits()
-        limits.maxConnections = 20
+        if isShortOfDescriptors {
+            limits.maxConnections = 1000
+            limits.descriptorLimit = 0
+            limits.connectionsAlways = 20
+        } else {
+            limits.maxConnections = 20
+        }
         // None of the stalled ones goes by itself within the time of this test.
         limits.headTimeout = .seconds(600)
         limits.idleTimeout = .seconds(600)
