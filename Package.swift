@@ -197,7 +197,9 @@ let package = Package(
         // The daemon with job types for tests of faults.
         .executableTarget(
             name: "test-worker",
-            dependencies: ["JobWorker", "Postgres", "Logs", "Settings", "Daemon", "Terminal", "Console", logging],
+            dependencies: [
+                "JobWorker", "Postgres", "Logs", "Settings", "Systemd", "Daemon", "Terminal", "Console", logging,
+            ],
             path: "Tests/TestWorker",
             swiftSettings: swiftSettings),
         .target(
