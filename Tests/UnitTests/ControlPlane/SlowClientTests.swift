@@ -151,9 +151,14 @@ struct SlowClientTests {
                 await connection.send(number.isMultiple(of: 2) ? "GET /healthz HTT" : "")
                 stalled.append(connection)
                 guard number % 30 == 29 else { continue }
-                let asker = try await RawConnection(to: plane.address)
-                await asker.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                #expect(await asker.receiveAll().hasSuffix(#"{"status":"ok"}"#))
+                // Those that came before it and that a slower event loop takes in after it may displace it.
+                var isAnswered = false
+                for _ in 0..<10 where !isAnswered {
+                    let asker = try await RawConnection(to: plane.address)
+                    await asker.send("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    isAnswered = await asker.receiveAll().hasSuffix(#"{"status":"ok"}"#)
+                }
+                #expect(isAnswered)
             }
             // The first had to go for the others.
             #expect(await stalled[0].receiveAll() == "")
