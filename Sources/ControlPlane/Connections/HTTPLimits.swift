@@ -25,7 +25,7 @@ package struct HTTPLimits: Sendable, Hashable {
     /// A connection with a descriptor of this number or above is one too many as well: the system gives the lowest that
     /// is free, so there are few left, and without one no session with the database can be opened again.
     package var descriptorLimit = HTTPLimits.descriptorsMax - max(12, min(64, HTTPLimits.descriptorsMax / 8))
-    /// So many connections are served whatever descriptors are left.
+    /// So many connections of each listening socket are served whatever descriptors are left.
     package var connectionsAlways = 4
     /// Requests that need the database and are worked on at once; one more is answered 503.
     package var databaseRequestsMax = 32
