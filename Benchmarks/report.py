@@ -34,6 +34,7 @@ HEADLINES = [
     "claim due jobs of a type nobody serves p99", "claim dead rows after churn p99",
     "claim dead rows under an old snapshot p99", "claim old jobs that retention takes away meanwhile p99",
     "scale_rate", "scale_pgbench", "scale_idle_1000", "scale_herd", "scale_apart",
+    "herd_start_statements", "herd_outage_statements", "herd_reaper", "herd_schedule", "herd_webhook",
 ]
 
 

@@ -16,6 +16,7 @@ import sys
 import time
 
 import allocations
+import herd
 import report
 import scale_out
 from server import Server, Unavailable, ends_in_order
@@ -243,6 +244,35 @@ def add_scale_out(results, program, is_quick):
                     **{OURS: rate})
 
 
+def add_herd(results, program, is_quick):
+    """Measured once; the bound is a single worker."""
+    say("==> Many workers at the same moment")
+    got = herd.measure(program, is_quick)
+    results.raw.append({"command": ["herd"], "result": got})
+    count = got["processes"]
+
+    def add(key, title, unit, many, one):
+        results.add(key, f"{title}, {count} workers beside one", unit, **{OURS: many, BOUND: one})
+
+    for moment, words in (("start", "when all start"), ("outage", "when the server is back after a stop")):
+        many, one = got[moment]["many"], got[moment]["one"]
+        add(f"herd_{moment}_statements", f"statements of a worker {words}", "",
+            sum(many["statements"].values()) / count, sum(one["statements"].values()))
+        add(f"herd_{moment}_cpu", f"server's processor for each worker {words}", "ms",
+            many["server_cpu_seconds"] / count * 1000, one["server_cpu_seconds"] * 1000)
+    beyond = got["reaper"]["beyond_idle"]
+    add("herd_reaper", f"server's processor to take back {got['stale']:,} jobs of a dead worker", "s",
+        beyond["many"]["server_cpu_seconds"], beyond["one"]["server_cpu_seconds"])
+    add("herd_reaper_statements", f"statements to take back {got['stale']:,} jobs of a dead worker", "",
+        beyond["many"]["statements"], beyond["one"]["statements"])
+    for moment, total, title, names in (
+            ("schedule", "ticks", "looks at schedules for each tick", ("schedules.due", "schedules.tick")),
+            ("webhook", "events", "looks at webhooks for each event", ("deliveries.claim",))):
+        each = {size: sum(got[moment][size]["statements"].get(name, 0) for name in names) / got[moment][size][total]
+                for size in ("many", "one")}
+        add(f"herd_{moment}", title, "", each["many"], each["one"])
+
+
 class Peer:
     """One of the drivers in peers/, each time in a database of its own."""
 
@@ -386,6 +416,8 @@ def main():
                 document = so_far()
         if "scale-out" in parts:
             add_scale_out(results, program, arguments.quick)
+            document = so_far()
+            add_herd(results, program, arguments.quick)
             document = so_far()
     except Unavailable as problem:
         sys.exit(f"Cannot go on: {problem}")

@@ -47,6 +47,7 @@ class Server:
         self.namespace = namespace
         self.password = secrets.token_hex(16)
         self.process = None
+        self.time_of_earlier_processes = 0
 
     def __enter__(self):
         self.bin = binaries()
@@ -83,8 +84,13 @@ class Server:
         if self.settings["listen_addresses"]:
             with open(data / "pg_hba.conf", "a") as rules:
                 rules.write("host all all 10.0.0.0/8 scram-sha-256\n")
+        self.start()
+
+    def start(self):
+        """Returns when it answers."""
+        data = self.directory / "data"
         options = {"unix_socket_directories": self.directory, **self.settings}
-        with open(self.directory / "log", "w") as log:
+        with open(self.directory / "log", "a") as log:
             self.process = subprocess.Popen(
                 self._as_user(f"{self.bin}/postgres", "-D", str(data),
                               *[word for name, value in options.items() for word in ("-c", f"{name}={value}")],
@@ -101,10 +107,15 @@ class Server:
                         "The private PostgreSQL didn't start:\n" + (self.directory / "log").read_text()) from None
                 time.sleep(0.05)
 
+    def stop(self):
+        """As 'pg_ctl stop --mode fast' does."""
+        self.time_of_earlier_processes = self.processor_time()
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(60)
+
     def __exit__(self, *_):
         if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            self.process.wait(60)
+            self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def url(self, database="postgres", host=None, role="postgres"):
@@ -130,10 +141,15 @@ class Server:
     def version(self):
         return self.query("SHOW server_version")[0][0]
 
+    def sessions_begun(self, role):
+        """As the log has them: with log_connections on."""
+        return (self.directory / "log").read_text(errors="replace").count(f"connection authorized: user={role} ")
+
     def processor_time(self):
-        """Seconds that the server's processes have used so far, those that have ended included."""
+        """Seconds that the server's processes have used so far, those that have ended included; but what a stop takes
+        is not."""
         own = os.sysconf("SC_CLK_TCK")
-        total = 0
+        total = self.time_of_earlier_processes * own
         for stat in glob.glob("/proc/[0-9]*/stat"):
             try:
                 text = pathlib.Path(stat).read_text()

@@ -50,17 +50,35 @@ class Fleet:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="jobworker-fleet-"))
         self.name = f"fleet-{secrets.token_hex(3)}"
         try:
-            for number in range(self.processes):
-                self._start(number)
-            self._wait(f"SELECT count(*) = {self.processes} FROM job_workers WHERE id LIKE '{self.name}-%'", 120)
+            self.start()
         except BaseException:
             self.__exit__()
             raise
         return self
 
+    def start(self):
+        """All at once. Returns when each has polled."""
+        (now,), = self.query("SELECT clock_timestamp()")
+        for number in range(self.processes):
+            self._start(number)
+        self.wait_until_all_polled_since(now)
+
+    def stop(self):
+        """All at once, as systemd does it. Returns when each has ended."""
+        for process in self.running:
+            process.terminate()
+        for process in self.running:
+            process.wait(150)
+        self.running = []
+
+    def wait_until_all_polled_since(self, moment):
+        """moment: as the server writes a time"""
+        self.wait(f"SELECT count(*) = {self.processes} FROM job_workers "
+                  f"WHERE id LIKE '{self.name}-%' AND seen_at > '{moment}' AND stopped_at IS NULL", 120)
+
     def _start(self, number):
         own = self.directory / str(number)
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         namespace, address = self.hosts[number % len(self.hosts)]
         place = ["ip", "netns", "exec", namespace] if namespace else []
         with open(own / "log", "w") as log:
@@ -73,16 +91,14 @@ class Fleet:
                      "WORKER_MAX_CONCURRENT": str(self.slots)}))
 
     def __exit__(self, *_):
-        for process in self.running:
-            process.terminate()
-        for process in self.running:
-            process.wait(150)
+        self.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def query(self, *sql):
         return self.server.query(*sql, database=DATABASE)
 
-    def _wait(self, question, seconds):
+    def wait(self, question, seconds):
+        """Until the answer is yes."""
         deadline = time.monotonic() + seconds
         while self.query(question) != [["t"]]:
             for process, directory in zip(self.running, sorted(self.directory.iterdir(), key=lambda path: int(path.name))):

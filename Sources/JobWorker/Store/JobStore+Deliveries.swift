@@ -49,6 +49,8 @@ package struct SettledDeliveries: Sendable {
     package let statuses: [UUID: String]
     /// Endpoints that were disabled, and why.
     package let disabled: [UUID: String]
+    /// Deliveries that somebody had locked. They are still this caller's, which may ask again.
+    package let held: Set<UUID>
 }
 
 extension JobStore {
@@ -167,7 +169,8 @@ extension JobStore {
     /// Stores what came of tries, counts the failures of their endpoints, and disables those with too many.
     ///
     /// Who was late finds the delivery taken over and changes nothing. Rows that somebody has locked are passed over:
-    /// nobody's open transaction keeps a worker waiting; such a delivery is sent once more.
+    /// nobody's open transaction keeps a worker waiting. It may be another worker that looked at the row a moment too late,
+    /// so the answer tells which; what is not stored before its lease ends is sent once more.
     /// - Parameters:
     ///   - failuresMax: So many failures of an endpoint one after the other disable it.
     ///   - workerID: For the audit.
@@ -199,6 +202,12 @@ extension JobStore {
                   AND delivery.next_attempt_at = given.leased_until
                 ORDER BY delivery.id
                 FOR UPDATE OF delivery SKIP LOCKED
+            ),
+            held AS (
+                SELECT given.id
+                FROM given JOIN public.webhook_deliveries AS delivery ON delivery.id = given.id
+                WHERE delivery.status = 'pending' AND delivery.attempts = given.attempts
+                  AND delivery.next_attempt_at = given.leased_until AND NOT EXISTS (SELECT FROM open WHERE open.id = given.id)
             ),
             settled AS (
                 UPDATE public.webhook_deliveries AS delivery
@@ -253,18 +262,23 @@ extension JobStore {
             SELECT id, status, NULL AS disabled_reason FROM settled
             UNION ALL
             SELECT id, NULL, disabled_reason FROM noted WHERE disabled_reason IS NOT NULL
+            UNION ALL
+            SELECT id, NULL, NULL FROM held
             """)
         var statuses: [UUID: String] = [:]
         var disabled: [UUID: String] = [:]
+        var held: Set<UUID> = []
         for row in rows {
             let id: UUID = try row.decode("id")
             if let status: String = try row.decodeIfPresent("status") {
                 statuses[id] = status
+            } else if let reason: String = try row.decodeIfPresent("disabled_reason") {
+                disabled[id] = reason
             } else {
-                disabled[id] = try row.decodeIfPresent("disabled_reason") ?? ""
+                held.insert(id)
             }
         }
-        return SettledDeliveries(statuses: statuses, disabled: disabled)
+        return SettledDeliveries(statuses: statuses, disabled: disabled, held: held)
     }
 
     /// Clears away settled deliveries that are older, a batch of them, and lets the ends of jobs cost nothing again where

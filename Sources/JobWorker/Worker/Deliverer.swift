@@ -18,9 +18,16 @@ final class Deliverer: Sendable {
         var busy: [UUID: Int] = [:]
         var sending = 0
         var probing = 0
+        /// To be stored.
         var ended: [DeliverySettlement] = []
+        /// The same, but somebody had locked it.
+        var held: [DeliverySettlement] = []
+        var nextSettling: (at: ContinuousClock.Instant, pause: Duration)?
         var lastLook: ContinuousClock.Instant?
         var nextClearing: ContinuousClock.Instant?
+        /// All workers were told of a new one since the last look.
+        var isTold = false
+        var promptness = Promptness()
     }
 
     /// Deliveries on their way at once: of this process, and for one endpoint.
@@ -29,8 +36,9 @@ final class Deliverer: Sendable {
     /// So many of them at most for endpoints that failed the last time: they may take their time.
     private static let probingMax = 32
     /// Events come in bursts, to all workers: neither look for each nor all at once.
-    private static let spread = 0.0..<0.015
+    private static let spread = Duration.milliseconds(15)
     private static let restBetweenLooks = Duration.milliseconds(50)
+    private static let restsBeforeSettling = (first: Duration.milliseconds(20), last: Duration.seconds(1))
     private static let clearingInterval = Duration.seconds(3600)
 
     private let transport: any WebhookTransport
@@ -63,13 +71,15 @@ final class Deliverer: Sendable {
     }
 
     /// Somebody wrote one.
-    func hearNew() { note(.now) }
+    func hearNew() { note(.now, isNews: true) }
 
-    private func note(_ moment: ContinuousClock.Instant) {
-        let moment = moment + .seconds(Double.random(in: Deliverer.spread))
+    private func note(_ moment: ContinuousClock.Instant, isNews: Bool = false) {
         state.withLock { state in
-            let rested = state.lastLook.map { max(moment, $0 + Deliverer.restBetweenLooks) } ?? moment
+            let moment = moment + state.promptness.stretched(Deliverer.spread) * Double.random(in: 0..<1)
+            let rest = state.promptness.stretched(Deliverer.restBetweenLooks)
+            let rested = state.lastLook.map { max(moment, $0 + rest) } ?? moment
             state.due = min(state.due ?? rested, rested)
+            state.isTold = state.isTold || isNews
         }
         wakeup.raise()
     }
@@ -93,7 +103,9 @@ final class Deliverer: Sendable {
             while !Task.isCancelled {
                 do throws(PostgresError) {
                     try await settle()
-                    if state.withLock({ $0.isStopping && $0.sending == 0 && $0.ended.isEmpty }) { break }
+                    if state.withLock({ $0.isStopping && $0.sending == 0 && $0.ended.isEmpty && $0.held.isEmpty }) {
+                        break
+                    }
                     for delivery in try await claim() {
                         sends.addTask { await self.send(delivery) }
                     }
@@ -112,22 +124,26 @@ final class Deliverer: Sendable {
 
     private var nextMoment: ContinuousClock.Instant {
         state.withLock { state in
-            let idle = ContinuousClock.now + .seconds(86_400)
+            let idle = state.nextSettling?.at ?? .now + .seconds(86_400)
             guard !state.isStopping, state.sending < Deliverer.sendingMax else { return idle }
-            return min(state.due ?? idle, state.nextClearing ?? idle)
+            return min(idle, state.due ?? idle, state.nextClearing ?? idle)
         }
     }
 
     private func claim() async throws(PostgresError) -> [WebhookDelivery] {
-        let room: DeliveryRoom? = state.withLock { state in
+        let (room, isTold): (DeliveryRoom?, Bool) = state.withLock { state in
             guard !state.isStopping, state.sending < Deliverer.sendingMax, let due = state.due, due <= .now else {
-                return nil
+                return (nil, false)
             }
             state.due = nil
             state.lastLook = .now
-            return DeliveryRoom(
-                busy: state.busy, free: Deliverer.sendingMax - state.sending,
-                freeForFailing: max(0, Deliverer.probingMax - state.probing), endpointMax: Deliverer.endpointMax)
+            defer { state.isTold = false }
+            return (
+                DeliveryRoom(
+                    busy: state.busy, free: Deliverer.sendingMax - state.sending,
+                    freeForFailing: max(0, Deliverer.probingMax - state.probing), endpointMax: Deliverer.endpointMax),
+                state.isTold
+            )
         }
         guard let room else { return [] }
         let claimed: ClaimedDeliveries
@@ -138,6 +154,10 @@ final class Deliverer: Sendable {
             throw error
         }
         state.withLock { state in
+            // Who sends meanwhile may have had no room for what it was told of.
+            if isTold || !claimed.deliveries.isEmpty {
+                state.promptness.looked(found: !claimed.deliveries.isEmpty || state.sending > 0)
+            }
             for delivery in claimed.deliveries {
                 state.busy[delivery.endpointID, default: 0] += 1
                 state.sending += 1
@@ -173,6 +193,10 @@ final class Deliverer: Sendable {
     /// Stores what has ended.
     private func settle() async throws(PostgresError) {
         let ended = state.withLock { state in
+            if let next = state.nextSettling, next.at <= .now {
+                state.ended += state.held
+                state.held = []
+            }
             defer { state.ended = [] }
             return state.ended
         }
@@ -187,7 +211,10 @@ final class Deliverer: Sendable {
             if error.isTransient { state.withLock { $0.ended += ended } }
             throw error
         }
-        for settlement in ended { report(settlement, settled.statuses[settlement.delivery.id]) }
+        rest(beforeSettling: ended.filter { settled.held.contains($0.delivery.id) })
+        for settlement in ended where !settled.held.contains(settlement.delivery.id) {
+            report(settlement, settled.statuses[settlement.delivery.id])
+        }
         for (endpoint, reason) in settled.disabled.sorted(by: { $0.key < $1.key }) {
             logger.log(.webhookDisabled, metadata: ["WEBHOOK_ID": "\(endpoint)", "REASON": "\(reason)"])
         }
@@ -196,6 +223,18 @@ final class Deliverer: Sendable {
         // The endpoint's pause, or the next try, is in the table.
         if settled.statuses.values.contains("pending") {
             note(.now + (ended.map(\.delay).min() ?? .zero))
+        }
+    }
+
+    /// Keeps what somebody had locked, to ask again: at the latest when its lease has ended it isn't held any more.
+    private func rest(beforeSettling held: [DeliverySettlement]) {
+        state.withLock { state in
+            state.held += held
+            guard !state.held.isEmpty else { return state.nextSettling = nil }
+            guard !held.isEmpty else { return }
+            let (first, last) = Deliverer.restsBeforeSettling
+            let pause = state.nextSettling.map { min($0.pause * 2, last) } ?? first
+            state.nextSettling = (.now + pause, pause)
         }
     }
 

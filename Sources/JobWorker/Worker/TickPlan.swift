@@ -35,11 +35,20 @@ struct TickPlan: Sendable {
     /// Told since the tick that is under way began.
     private var heard: ContinuousClock.Instant?
     private var rests: [UUID: Rest] = [:]
+    private var promptness = Promptness()
+    private let random: @Sendable () -> Double
 
+    /// All workers know when a schedule is due; so they don't ask all at once.
+    private static let spread = Duration.milliseconds(15)
     /// A rest is forgotten this long after its end: the schedule is gone, or somebody else has seen to it.
     private static let memory = Duration.seconds(600)
 
+    /// - Parameter random: In 0..<1.
+    init(random: @escaping @Sendable () -> Double = { .random(in: 0..<1) }) { self.random = random }
+
+    /// A schedule becomes due at this moment.
     mutating func hear(_ moment: ContinuousClock.Instant) {
+        let moment = spread(moment)
         due = min(due ?? moment, moment)
         heard = min(heard ?? moment, moment)
     }
@@ -65,9 +74,17 @@ struct TickPlan: Sendable {
     /// A schedule was moved on.
     mutating func took(_ id: UUID) { rests[id] = nil }
 
+    private func spread(_ moment: ContinuousClock.Instant) -> ContinuousClock.Instant {
+        moment + promptness.stretched(TickPlan.spread) * random()
+    }
+
     /// The tick is over.
-    /// - Parameter next: When the next schedule is due, as it found.
-    mutating func ends(next: ContinuousClock.Instant?, now: ContinuousClock.Instant) {
+    /// - Parameters:
+    ///   - next: When the next schedule is due, as it found.
+    ///   - isInVain: Another worker had seen to it.
+    mutating func ends(next: ContinuousClock.Instant?, isInVain: Bool = false, now: ContinuousClock.Instant) {
+        promptness.looked(found: !isInVain)
+        let next = next.map(spread)
         let rested = rests.values.lazy.map(\.until).filter { $0 > now }.min()
         due = [next, heard, rested].compactMap(\.self).min()
     }

@@ -6,16 +6,13 @@ import Synchronization
 /// Makes the jobs of schedules at their times.
 ///
 /// Each timer's look tells when the next schedule is due; until then this sleeps and asks nothing. Every worker does
-/// so, a few milliseconds apart by chance, and the first one makes the job.
+/// so, some milliseconds apart by chance, and the first one makes the job. Who is never the first comes later.
 final class Ticker: Sendable {
     private let store: JobStore
     private let state: WorkerState
     private let logger: Logger
     private let wakeup = Wakeup()
     private let plan = Mutex(TickPlan())
-
-    /// So many workers don't ask all at once.
-    private static let spread = 0.0..<0.015
     private static let restBetweenBatches = Duration.milliseconds(20)
 
     init(store: JobStore, state: WorkerState, logger: Logger) {
@@ -32,12 +29,8 @@ final class Ticker: Sendable {
     ///   - now: The database's clock at that look.
     func hear(next: Timestamp?, now: Timestamp) {
         guard let next else { return }
-        plan.withLock { $0.hear(Ticker.moment(of: next, now: now)) }
+        plan.withLock { $0.hear(.now + max(.zero, next.duration(since: now))) }
         wakeup.raise()
-    }
-
-    private static func moment(of time: Timestamp, now: Timestamp) -> ContinuousClock.Instant {
-        .now + max(.zero, time.duration(since: now)) + .seconds(Double.random(in: spread))
     }
 
     /// Ticks until `stop()` or the task's cancellation.
@@ -70,8 +63,10 @@ final class Ticker: Sendable {
         let resting = plan.withLock { $0.begins(now: .now) }
         let found = try await store.dueSchedules(except: resting)
         var steps: [ScheduleStep] = []
+        var isInVain = true
         for step in found.schedules.map({ ScheduleStep($0, now: found.now) }) {
             if let obstacle = step.obstacle {
+                isInVain = false
                 if rest(step, because: .obstacle) { logger.log(.scheduleUnreadable, metadata: who(step, obstacle)) }
             } else {
                 steps.append(step)
@@ -80,12 +75,14 @@ final class Ticker: Sendable {
         var next: [Timestamp?] = [found.next]
         for batch in ScheduleStep.batches(steps) {
             let taken = try await take(batch)
+            isInVain = isInVain && taken.isEmpty
             next += batch.filter { taken.contains($0.id) }.map(\.next)
         }
         // The others of a full batch come at once.
         if found.isCut { next.append(found.now.advanced(by: Ticker.restBetweenBatches)) }
-        let moment = next.compactMap(\.self).min().map { Ticker.moment(of: $0, now: found.now) }
-        plan.withLock { $0.ends(next: moment, now: .now) }
+        let now = ContinuousClock.now
+        let moment = next.compactMap(\.self).min().map { now + max(.zero, $0.duration(since: found.now)) }
+        plan.withLock { $0.ends(next: moment, isInVain: isInVain, now: now) }
     }
 
     /// - Returns: Those that were moved on; the others rest.

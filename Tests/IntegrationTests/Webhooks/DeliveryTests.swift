@@ -3,6 +3,7 @@ import HTTPClient
 import JobWorker
 import Postgres
 import Support
+import Synchronization
 import Testing
 import Webhooks
 
@@ -235,6 +236,40 @@ import Webhooks
         #expect(mailbox.all.count <= 100 + failed.count)
     }
 
+    @Test func `of many workers that are told of each event a few look, and the others seldom`() async throws {
+        let scene = try WebhookScene(database)
+        // A claim changes deliveries, if only none.
+        try await database.run(
+            """
+            CREATE SEQUENCE public.changes;
+            CREATE FUNCTION public.count_change() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+            AS $$ BEGIN PERFORM nextval('public.changes'); RETURN NULL; END $$;
+            CREATE TRIGGER counting BEFORE UPDATE ON public.webhook_deliveries FOR EACH STATEMENT
+            EXECUTE FUNCTION public.count_change();
+            """)
+        let (workers, events) = (8, 60)
+        try await withScriptedServer(reply: { _ in .answer("") }) { server in
+            try await scene.endpoint(server.url())
+            let senders = try (0..<workers).map { _ in try scene.sender(ScriptedProcessor("noop")) }
+            let running = senders.map { worker in Task { try await worker.run() } }
+            try await database.waitUntilIdle(workers: workers)
+            let began = ContinuousClock.now
+            for number in 1...events {
+                try await database.insertJob(createdAgo: .zero)
+                try await scene.until("status = 'delivered'", count: number)
+                // Nobody looks for two within this time at once.
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            let seconds = (ContinuousClock.now - began).seconds
+            for worker in senders { worker.hurry() }
+            for task in running { try await task.value }
+            let changes: Int = try #require(try await database.value("SELECT last_value FROM public.changes"))
+            // Another change stores that it was sent. Who comes in vain looks again when 0.8 s have gone by.
+            let looks = changes - events
+            #expect(Double(looks) < Double(2 * events) + Double(workers) * (5 + seconds / 0.4))
+        }
+    }
+
     @Test func `what a worker was sending when it died is sent again by another`() async throws {
         let scene = try WebhookScene(database)
         let mailbox = Mailbox()
@@ -260,6 +295,30 @@ import Webhooks
         #expect(mailbox.all.count == 2 && mailbox.ids.count == 1)
     }
 
+    @Test func `an outcome that somebody's lock kept from being stored is stored after it, and not sent again`()
+        async throws
+    {
+        let scene = try WebhookScene(database)
+        try await scene.endpoint("https://example.com/")
+        let holder = try await Connection.open(database.settings)
+        let sender = LockingSender(holder: holder)
+        let worker = try scene.sender(ScriptedProcessor("noop"), transport: sender)
+        let running = Task { try await worker.run() }
+        try await database.insertJob()
+        try await eventually("the outcome was to be stored") {
+            try await database.count(
+                "query LIKE '/* jobworker:deliveries.settle */%' AND state = 'idle' AND datname = current_database()",
+                of: "pg_stat_activity") > 0
+        }
+        #expect(try await scene.deliveries("status = 'pending'") == 1)
+        await holder.close()
+        // Before its lease ends, after half a minute.
+        try await scene.until("status = 'delivered' AND attempts = 1", atMost: .seconds(20))
+        worker.stop()
+        try await running.value
+        #expect(sender.count == 1)
+    }
+
     @Test func `who is late with an outcome changes nothing`() async throws {
         let scene = try WebhookScene(database)
         try await scene.endpoint("https://example.com/")
@@ -282,5 +341,22 @@ import Webhooks
         #expect(try await settle(second) == [second.id: "delivered"])
         // Repeated after a lost answer.
         #expect(try await settle(second) == [:])
+    }
+}
+
+/// Sends nothing, and locks what it was to send before it says that it did.
+private final class LockingSender: WebhookTransport {
+    private let holder: Connection
+    private let sent = Mutex(0)
+
+    init(holder: Connection) { self.holder = holder }
+
+    var count: Int { sent.withLock { $0 } }
+
+    func send(_ delivery: WebhookDelivery, reachesPrivate: Bool) async -> WebhookAnswer? {
+        sent.withLock { $0 += 1 }
+        let statement = "BEGIN; SELECT FROM public.webhook_deliveries WHERE id = '\(delivery.id.text)' FOR UPDATE"
+        _ = try? await holder.runScript(statement)
+        return WebhookAnswer(outcome: .delivered, status: 200)
     }
 }

@@ -41,18 +41,34 @@ struct WebhookScene {
         _ body: (JobWorker::JobWorker) async throws -> Value
     ) async throws -> Value {
         let sender = WebhookSender(client: client, vault: vault)
-        let worker = try database.makeWorker(
-            processors,
-            change: {
-                $0.webhooksReachPrivate = reachesPrivate
-                change(&$0)
-            }, webhooks: tries.map { CountingSender(sender: sender, tries: $0) } ?? sender)
+        let worker = try makeSender(
+            processors, reachesPrivate: reachesPrivate,
+            transport: tries.map { CountingSender(sender: sender, tries: $0) } ?? sender, change: change)
         let running = Task { try await worker.run() }
         defer { worker.hurry() }
         let value = try await body(worker)
         worker.hurry()
         try await running.value
         return value
+    }
+
+    /// A worker that sends to this machine.
+    func sender(
+        _ processors: any JobProcessor..., transport: (any WebhookTransport)? = nil
+    ) throws -> JobWorker::JobWorker {
+        try makeSender(processors, transport: transport ?? WebhookSender(client: Client(), vault: vault))
+    }
+
+    private func makeSender(
+        _ processors: [any JobProcessor], reachesPrivate: Bool = true, transport: any WebhookTransport,
+        change: (inout WorkerConfiguration) -> Void = { _ in }
+    ) throws -> JobWorker::JobWorker {
+        try database.makeWorker(
+            processors,
+            change: {
+                $0.webhooksReachPrivate = reachesPrivate
+                change(&$0)
+            }, webhooks: transport)
     }
 
     /// Waits until so many deliveries are in this state.

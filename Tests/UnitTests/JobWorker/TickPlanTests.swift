@@ -10,7 +10,7 @@ import Testing
     private func at(_ seconds: Double) -> ContinuousClock.Instant { start + .seconds(seconds) }
 
     @Test func `the earliest time that is told counts`() {
-        var plan = TickPlan()
+        var plan = TickPlan { 0 }
         #expect(plan.due == nil)
         plan.hear(at(5))
         plan.hear(at(9))
@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test func `what is told while a tick is under way survives its end`() {
-        var plan = TickPlan()
+        var plan = TickPlan { 0 }
         plan.hear(at(0))
         _ = plan.begins(now: at(0))
         plan.hear(at(2))
@@ -31,8 +31,20 @@ import Testing
         #expect(plan.due == at(3600))
     }
 
+    @Test func `a worker that others forestall comes later to the next tick, until it is the first`() {
+        var plan = TickPlan { 0.5 }
+        plan.hear(at(1))
+        var late: [Duration] = []
+        for second in 1...7 {
+            late.append((plan.due ?? start) - at(Double(second)))
+            _ = plan.begins(now: at(Double(second) + 0.5))
+            plan.ends(next: at(Double(second + 1)), isInVain: second < 6, now: at(Double(second) + 0.6))
+        }
+        #expect(late == [7.5, 15, 30, 60, 120, 120, 7.5].map { .milliseconds($0) })
+    }
+
     @Test func `a schedule that somebody holds is tried again soon, then more and more seldom`() {
-        var plan = TickPlan()
+        var plan = TickPlan { 0 }
         var pauses: [Duration] = []
         for round in 0..<8 {
             let now = at(Double(round * 100))
@@ -49,7 +61,7 @@ import Testing
     }
 
     @Test func `a schedule that rests is left alone until then, and the others aren't`() {
-        var plan = TickPlan()
+        var plan = TickPlan { 0 }
         _ = plan.begins(now: at(0))
         _ = plan.rest(id, because: .obstacle, now: at(0))
         plan.ends(next: at(1), now: at(0))
@@ -64,7 +76,7 @@ import Testing
     }
 
     @Test func `an obstacle is told once while it lasts, and anew when it comes back later`() {
-        var plan = TickPlan()
+        var plan = TickPlan { 0 }
         var told: [Bool] = []
         for minute in 0..<3 {
             _ = plan.begins(now: at(Double(minute) * 60))
@@ -76,7 +88,7 @@ import Testing
     }
 
     @Test func `after a failure nothing is tried before the pause is over`() {
-        var plan = TickPlan()
+        var plan = TickPlan { 0 }
         plan.hear(at(0))
         plan.fails(until: at(3))
         #expect(plan.due == at(3))
