@@ -59,7 +59,7 @@ package struct OperationRun {
         var frame = LiveFrame()
         var now = begun
         while !now.isOver, now.state == "running" {
-            _ = try await store.stepOperations()
+            try await store.stepOperations()
             guard let next = try await store.operation(begun.id) else { break }
             let hasMoved = next.taken > now.taken
             now = next

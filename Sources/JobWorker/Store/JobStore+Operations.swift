@@ -207,10 +207,37 @@ extension JobStore {
         }
     }
 
-    /// A step of the operation that waited longest for one.
-    /// - Returns: Whether there is another to do soon.
-    package func stepOperations() async throws(PostgresError) -> Bool {
-        try await pool.query("/* jobworker:operations.step */ SELECT jobworker.step_operations() AS more")
-            .first?.decode("more") ?? false
+    /// A step of the operation that waited longest for one. Relies on `job_operations_running`.
+    /// - Parameter rest: None is stepped that somebody has stepped within this time.
+    @discardableResult
+    package func stepOperations(after rest: Duration = .zero) async throws(PostgresError) -> OperationStep {
+        let rows = try await pool.query(
+            """
+            /* jobworker:operations.step */
+            WITH step AS MATERIALIZED (
+                SELECT CASE WHEN EXISTS (
+                    SELECT FROM public.job_operations
+                    WHERE state = 'running' AND stepped_at <= clock_timestamp() - \(rest)
+                ) THEN jobworker.step_operations() END AS has_more
+            )
+            SELECT has_more IS NOT NULL AS is_taken,
+                   coalesce(has_more, EXISTS (SELECT FROM public.job_operations WHERE state = 'running')) AS has_more
+            FROM step
+            """)
+        guard let row = rows.first else { return OperationStep() }
+        return OperationStep(isTaken: try row.decode("is_taken"), hasMore: try row.decode("has_more"))
+    }
+}
+
+/// What became of a step of operations.
+package struct OperationStep: Sendable, Hashable {
+    /// False where others have seen to all operations, or none runs.
+    package var isTaken = false
+    /// There is another step to take soon.
+    package var hasMore = false
+
+    package init(isTaken: Bool = false, hasMore: Bool = false) {
+        self.isTaken = isTaken
+        self.hasMore = hasMore
     }
 }

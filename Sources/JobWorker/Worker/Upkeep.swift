@@ -4,7 +4,8 @@ import Synchronization
 
 /// Carries out operations on many jobs bit by bit, and takes finished jobs that are old enough.
 ///
-/// Several workers may do so at once: an operation is stepped by one at a time, and what one retires another skips.
+/// Several workers may do so at once: an operation is stepped by one at a time and no oftener than by a single worker, and
+/// what one retires another skips.
 /// Neither asks the database anything while there is nothing to do.
 final class Upkeep: Sendable {
     private let store: JobStore
@@ -14,8 +15,9 @@ final class Upkeep: Sendable {
     private let wakeup = Wakeup()
     private let hasOperations = Mutex(false)
 
-    /// Between two steps of operations.
+    /// Between two steps of operations; of one operation nearly as much, whoever takes them.
     private static let stepPause = Duration.milliseconds(100)
+    private static let stepRest = Duration.milliseconds(80)
     /// Jobs that one look of retention sees. Their rows are locked for some ten milliseconds.
     private static let batch = 200
     /// Retention works a tenth of the time at most: claims don't wait behind it.
@@ -51,6 +53,7 @@ final class Upkeep: Sendable {
         var place: RetirementPlace?
         var gone = 0
         var backoff = Backoff()
+        var promptness = Promptness()
         var nextStep = ContinuousClock.now, nextLook = nextWalk
         while !wakeup.isClosed, !Task.isCancelled {
             let isStepping = hasOperations.withLock { $0 }
@@ -60,8 +63,10 @@ final class Upkeep: Sendable {
                 if hasOperations.withLock({ $0 }), ContinuousClock.now >= nextStep {
                     // First, so that what is begun meanwhile is heard of.
                     hasOperations.withLock { $0 = false }
-                    if try await store.stepOperations() { hasOperations.withLock { $0 = true } }
-                    nextStep = .now + Self.stepPause
+                    let step = try await store.stepOperations(after: Self.stepRest)
+                    if step.hasMore { hasOperations.withLock { $0 = true } }
+                    promptness.looked(found: step.isTaken)
+                    nextStep = .now + promptness.stretched(Self.stepPause)
                 }
                 if ContinuousClock.now >= nextLook {
                     let settings = configuration()

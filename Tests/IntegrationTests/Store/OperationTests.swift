@@ -35,7 +35,7 @@ import Testing
         for _ in 0..<1000 {
             let state = try await now(operation)
             if state.state != "running" { return state }
-            _ = try await store.stepOperations()
+            try await store.stepOperations()
         }
         return try await now(operation)
     }
@@ -51,6 +51,22 @@ import Testing
             try await database.count(
                 "action = 'job.retry' AND actor = 'operator:ann' AND via = 'cli' AND reason = 'the host is back'",
                 of: "public.job_audit") == 1)
+    }
+
+    @Test func `an operation that somebody has just stepped is left alone by workers that step it, too`() async throws {
+        try await fail(200)
+        let operation = try await begin(.retry)
+        // Its begin counts as a step.
+        let first = try await store.stepOperations(after: .seconds(3600))
+        #expect(first == OperationStep(isTaken: false, hasMore: true))
+        try await database.run("UPDATE public.job_operations SET stepped_at = now() - interval '2 hours'")
+        let second = try await store.stepOperations(after: .seconds(3600))
+        #expect(second == OperationStep(isTaken: true, hasMore: true))
+        let third = try await store.stepOperations(after: .seconds(3600))
+        #expect(third == OperationStep(isTaken: false, hasMore: true))
+        #expect(try await now(operation).taken == 50)
+        #expect(try await finish(operation).state == "done")
+        #expect(try await store.stepOperations() == OperationStep(isTaken: false, hasMore: false))
     }
 
     @Test func `a replay names the old job, and its payload is changed`() async throws {
@@ -76,7 +92,7 @@ import Testing
                 let store = JobStore(pool: ConnectionPool(database.workerSettings, limit: 1))
                 group.addTask {
                     while try await store.operation(operation.id)?.state == "running" {
-                        _ = try await store.stepOperations()
+                        try await store.stepOperations()
                     }
                     await store.pool.close()
                 }
@@ -91,7 +107,7 @@ import Testing
     @Test func `a rate holds, whoever steps and how often`() async throws {
         try await fail(40)
         let operation = try await begin(.retry) { $0.rate = 20 }
-        while try await now(operation).state == "running" { _ = try await store.stepOperations() }
+        while try await now(operation).state == "running" { try await store.stepOperations() }
         // Forty at twenty a second take two, by the clock that counts them.
         #expect(
             try await database.count(
@@ -102,30 +118,30 @@ import Testing
     @Test func `a canary that fails stops the rest, and a resume goes on with it`() async throws {
         try await fail(20)
         let operation = try await begin(.replay) { $0.canary = 4 }
-        for _ in 0..<5 { _ = try await store.stepOperations() }
+        for _ in 0..<5 { try await store.stepOperations() }
         #expect(try await now(operation).changed == 4)
         try await database.query(
             "UPDATE public.jobs SET status = 'completed' WHERE id IN (SELECT id FROM public.jobs WHERE replay_of IS NOT NULL LIMIT 3)"
         )
-        _ = try await store.stepOperations()
+        try await store.stepOperations()
         #expect(try await now(operation).state == "running")
         try await database.query(
             "UPDATE public.jobs SET status = 'failed' WHERE replay_of IS NOT NULL AND status = 'pending'")
-        _ = try await store.stepOperations()
+        try await store.stepOperations()
         let stopped = try await now(operation)
         #expect(stopped.state == "stopped" && stopped.stateReason == "1 of the first 4 jobs failed")
         #expect(stopped.changed == 4)
         _ = try await store.control(operation.id, "resume", by: ann)
-        for _ in 0..<3 { _ = try await store.stepOperations() }
+        for _ in 0..<3 { try await store.stepOperations() }
         #expect(try await now(operation).changed == 20)
     }
 
     @Test func `a canary that goes well lets the rest follow`() async throws {
         try await fail(20)
         let operation = try await begin(.replay) { $0.canary = 4 }
-        _ = try await store.stepOperations()
+        try await store.stepOperations()
         try await database.query("UPDATE public.jobs SET status = 'completed' WHERE replay_of IS NOT NULL")
-        for _ in 0..<3 { _ = try await store.stepOperations() }
+        for _ in 0..<3 { try await store.stepOperations() }
         #expect(try await now(operation).changed == 20)
         try await database.query("UPDATE public.jobs SET status = 'completed' WHERE replay_of IS NOT NULL")
         #expect(try await finish(operation).state == "done")
@@ -134,13 +150,13 @@ import Testing
     @Test func `too many failures stop an operation`() async throws {
         try await fail(100)
         let operation = try await begin(.replay) { $0.stopOnErrors = 30 }
-        _ = try await store.stepOperations()
+        try await store.stepOperations()
         try await database.query(
             """
             UPDATE public.jobs SET status = CASE WHEN (payload ->> 'n')::int % 2 = 0 THEN 'completed' ELSE 'failed' END
             WHERE replay_of IS NOT NULL
             """)
-        _ = try await store.stepOperations()
+        try await store.stepOperations()
         let stopped = try await now(operation)
         #expect(stopped.state == "stopped" && stopped.changed == 50 && stopped.failed == 25)
         #expect(try await database.count("action = 'operation.stop'", of: "public.job_audit") == 1)
@@ -150,7 +166,7 @@ import Testing
         try await fail(10)
         let operation = try await begin(.retry) { $0.rate = 1 }
         _ = try await store.control(operation.id, "pause", by: ann)
-        _ = try await store.stepOperations()
+        try await store.stepOperations()
         #expect(try await now(operation).taken == 0)
         await #expect(throws: JobChangeRefusal.self) { try await store.control(operation.id, "pause", by: ann) }
         _ = try await store.control(operation.id, "abort", by: ann)
@@ -201,7 +217,7 @@ import Testing
                 }
             } == "P0002")
         try await database.query("UPDATE public.workspace_members SET role = 'sdr' WHERE user_id = \(admin)")
-        _ = try await store.stepOperations()
+        try await store.stepOperations()
         #expect(try await now(operation).state == "aborted")
         #expect(try await database.count("status = 'failed'") == 3)
     }
