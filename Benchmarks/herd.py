@@ -96,13 +96,14 @@ def reaper(program, server, count, stale):
     soon = {"WORKER_STALE_AFTER_SECONDS": str(AFTERWARDS), "WORKER_HEARTBEAT_SECONDS": str(AFTERWARDS / 5)}
     with fleet(program, server, count, soon) as workers:
         workers.query("TRUNCATE jobs CASCADE")
-        watch = Watch(server)
         workers.query(
             "INSERT INTO jobs (workspace_id, job_type, payload, status, attempts, started_at, worker_id, lease_token, "
-            "lease_open, worker_heartbeat_at) SELECT id, 'noop', '{}', 'processing', 1, now() - interval '1 hour', 'gone', "
-            f"number, true, now() - interval '1 hour' FROM workspaces, generate_series(1, {stale}) AS number")
-        workers.wait("SELECT NOT EXISTS (SELECT FROM jobs WHERE status = 'processing')", 60)
-        taken = time.monotonic() - watch.began
+            "lease_open, worker_heartbeat_at) SELECT id, 'noop', '{}', 'processing', 1, now(), 'gone', number, true, "
+            f"clock_timestamp() FROM workspaces, generate_series(1, {stale}) AS number")
+        watch = Watch(server)
+        time.sleep(AFTERWARDS)
+        workers.wait("SELECT NOT EXISTS (SELECT FROM jobs WHERE status = 'processing')", 60, pause=1)
+        taken = time.monotonic() - watch.began - AFTERWARDS
         time.sleep(AFTERWARDS)
         told = watch.told()
         once = workers.query(

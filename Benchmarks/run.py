@@ -258,16 +258,14 @@ def add_herd(results, program, is_quick):
         many, one = got[moment]["many"], got[moment]["one"]
         add(f"herd_{moment}_statements", f"statements of a worker {words}", "",
             sum(many["statements"].values()) / count, sum(one["statements"].values()))
-        add(f"herd_{moment}_cpu", f"server's processor for each worker {words}", "ms",
-            many["server_cpu_seconds"] / count * 1000, one["server_cpu_seconds"] * 1000)
     beyond = got["reaper"]["beyond_idle"]
     add("herd_reaper", f"server's processor to take back {got['stale']:,} jobs of a dead worker", "s",
         beyond["many"]["server_cpu_seconds"], beyond["one"]["server_cpu_seconds"])
     add("herd_reaper_statements", f"statements to take back {got['stale']:,} jobs of a dead worker", "",
         beyond["many"]["statements"], beyond["one"]["statements"])
     for moment, total, title, names in (
-            ("schedule", "ticks", "looks at schedules for each tick", ("schedules.due", "schedules.tick")),
-            ("webhook", "events", "looks at webhooks for each event", ("deliveries.claim",))):
+            ("schedule", "ticks", "statements for schedules at each tick", ("schedules.due", "schedules.tick")),
+            ("webhook", "events", "looks for deliveries for each event", ("deliveries.claim",))):
         each = {size: sum(got[moment][size]["statements"].get(name, 0) for name in names) / got[moment][size][total]
                 for size in ("many", "one")}
         add(f"herd_{moment}", title, "", each["many"], each["one"])

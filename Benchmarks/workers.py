@@ -97,8 +97,8 @@ class Fleet:
     def query(self, *sql):
         return self.server.query(*sql, database=DATABASE)
 
-    def wait(self, question, seconds):
-        """Until the answer is yes."""
+    def wait(self, question, seconds, pause=0.1):
+        """Until the answer is yes. It is asked again after each pause, in seconds."""
         deadline = time.monotonic() + seconds
         while self.query(question) != [["t"]]:
             for process, directory in zip(self.running, sorted(self.directory.iterdir(), key=lambda path: int(path.name))):
@@ -106,7 +106,7 @@ class Fleet:
                     raise Unavailable(f"a worker has ended:\n{(directory / 'log').read_text()[-2000:]}")
             if time.monotonic() > deadline:
                 raise Unavailable(f"not so within {seconds} s: {question}")
-            time.sleep(0.1)
+            time.sleep(pause)
 
     def drain(self, jobs):
         """

@@ -25,6 +25,8 @@ package struct ClaimedDeliveries: Sendable {
     package let deliveries: [WebhookDelivery]
     /// When the next of the others is due; `nil` where there is none.
     package let next: Timestamp?
+    /// An endpoint rests, as its last tries failed, while more of its deliveries are due.
+    package let anyRests: Bool
     package let now: Timestamp
 }
 
@@ -49,7 +51,7 @@ package struct SettledDeliveries: Sendable {
     package let statuses: [UUID: String]
     /// Endpoints that were disabled, and why.
     package let disabled: [UUID: String]
-    /// Deliveries that somebody had locked. They are still this caller's, which may ask again.
+    /// Deliveries that somebody had locked and that are leased still: who asked may ask again.
     package let held: Set<UUID>
 }
 
@@ -143,6 +145,7 @@ extension JobStore {
                                             AND one.next_attempt_at > clock.now
                                           ORDER BY one.next_attempt_at LIMIT 1) END)
                     FROM endpoints WHERE enabled) AS following,
+                   EXISTS (SELECT FROM endpoints WHERE enabled AND is_due AND is_resting) AS any_rests,
                    claimed.*
             FROM clock LEFT JOIN claimed ON true
             """)
@@ -163,7 +166,9 @@ extension JobStore {
                     leasedUntil: try row.decode("next_attempt_at"), isProbe: try row.decode("is_failing")))
         }
         return ClaimedDeliveries(
-            deliveries: deliveries, next: try first.decodeIfPresent("following"), now: try first.decode("now"))
+            deliveries: deliveries, next: try first.decodeIfPresent("following"),
+            anyRests: try first.decode("any_rests"),
+            now: try first.decode("now"))
     }
 
     /// Stores what came of tries, counts the failures of their endpoints, and disables those with too many.
@@ -207,7 +212,8 @@ extension JobStore {
                 SELECT given.id
                 FROM given JOIN public.webhook_deliveries AS delivery ON delivery.id = given.id
                 WHERE delivery.status = 'pending' AND delivery.attempts = given.attempts
-                  AND delivery.next_attempt_at = given.leased_until AND NOT EXISTS (SELECT FROM open WHERE open.id = given.id)
+                  AND delivery.next_attempt_at = given.leased_until AND given.leased_until > clock_timestamp()
+                  AND NOT EXISTS (SELECT FROM open WHERE open.id = given.id)
             ),
             settled AS (
                 UPDATE public.webhook_deliveries AS delivery

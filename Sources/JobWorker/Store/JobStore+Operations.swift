@@ -214,11 +214,15 @@ extension JobStore {
         let rows = try await pool.query(
             """
             /* jobworker:operations.step */
-            WITH step AS MATERIALIZED (
-                SELECT CASE WHEN EXISTS (
-                    SELECT FROM public.job_operations
-                    WHERE state = 'running' AND stepped_at <= clock_timestamp() - \(rest)
-                ) THEN jobworker.step_operations() END AS has_more
+            WITH waiting AS MATERIALIZED (
+                -- Locked, so that the step finds none that somebody else is at. The clock may have jumped back.
+                SELECT id FROM public.job_operations
+                WHERE state = 'running' AND stepped_at NOT BETWEEN clock_timestamp() - \(rest) AND clock_timestamp()
+                ORDER BY stepped_at LIMIT 1
+                FOR NO KEY UPDATE SKIP LOCKED
+            ),
+            step AS MATERIALIZED (
+                SELECT CASE WHEN EXISTS (SELECT FROM waiting) THEN jobworker.step_operations() END AS has_more
             )
             SELECT has_more IS NOT NULL AS is_taken,
                    coalesce(has_more, EXISTS (SELECT FROM public.job_operations WHERE state = 'running')) AS has_more

@@ -23,6 +23,7 @@ final class Deliverer: Sendable {
         /// The same, but somebody had locked it.
         var held: [DeliverySettlement] = []
         var nextSettling: (at: ContinuousClock.Instant, pause: Duration)?
+        var isSettlingDue: Bool { nextSettling.map { $0.at <= .now } ?? false }
         var lastLook: ContinuousClock.Instant?
         var nextClearing: ContinuousClock.Instant?
         /// All workers were told of a new one since the last look.
@@ -38,6 +39,8 @@ final class Deliverer: Sendable {
     /// Events come in bursts, to all workers: neither look for each nor all at once.
     private static let spread = Duration.milliseconds(15)
     private static let restBetweenLooks = Duration.milliseconds(50)
+    /// Where events come for an endpoint that rests, all look in vain: that mustn't keep others' waiting for long.
+    private static let latenessFactorMaxBesideRest = 4
     private static let restsBeforeSettling = (first: Duration.milliseconds(20), last: Duration.seconds(1))
     private static let clearingInterval = Duration.seconds(3600)
 
@@ -75,7 +78,7 @@ final class Deliverer: Sendable {
 
     private func note(_ moment: ContinuousClock.Instant, isNews: Bool = false) {
         state.withLock { state in
-            let moment = moment + state.promptness.stretched(Deliverer.spread) * Double.random(in: 0..<1)
+            let moment = moment + state.promptness.lateness(upTo: Deliverer.spread)
             let rest = state.promptness.stretched(Deliverer.restBetweenLooks)
             let rested = state.lastLook.map { max(moment, $0 + rest) } ?? moment
             state.due = min(state.due ?? rested, rested)
@@ -124,7 +127,8 @@ final class Deliverer: Sendable {
 
     private var nextMoment: ContinuousClock.Instant {
         state.withLock { state in
-            let idle = state.nextSettling?.at ?? .now + .seconds(86_400)
+            let forever = ContinuousClock.now + .seconds(86_400)
+            let idle = state.held.isEmpty ? forever : state.nextSettling?.at ?? forever
             guard !state.isStopping, state.sending < Deliverer.sendingMax else { return idle }
             return min(idle, state.due ?? idle, state.nextClearing ?? idle)
         }
@@ -156,7 +160,9 @@ final class Deliverer: Sendable {
         state.withLock { state in
             // Who sends meanwhile may have had no room for what it was told of.
             if isTold || !claimed.deliveries.isEmpty {
-                state.promptness.looked(found: !claimed.deliveries.isEmpty || state.sending > 0)
+                state.promptness.looked(
+                    found: !claimed.deliveries.isEmpty || state.sending > 0,
+                    factorMax: claimed.anyRests ? Deliverer.latenessFactorMaxBesideRest : 16)
             }
             for delivery in claimed.deliveries {
                 state.busy[delivery.endpointID, default: 0] += 1
@@ -193,7 +199,7 @@ final class Deliverer: Sendable {
     /// Stores what has ended.
     private func settle() async throws(PostgresError) {
         let ended = state.withLock { state in
-            if let next = state.nextSettling, next.at <= .now {
+            if state.isSettlingDue, !state.held.isEmpty {
                 state.ended += state.held
                 state.held = []
             }
@@ -226,12 +232,13 @@ final class Deliverer: Sendable {
         }
     }
 
-    /// Keeps what somebody had locked, to ask again: at the latest when its lease has ended it isn't held any more.
+    /// Keeps what somebody had locked, to ask again until its lease ends.
     private func rest(beforeSettling held: [DeliverySettlement]) {
         state.withLock { state in
             state.held += held
             guard !state.held.isEmpty else { return state.nextSettling = nil }
-            guard !held.isEmpty else { return }
+            // What is held already is asked for at its time, whatever else is to rest.
+            guard state.nextSettling == nil || state.isSettlingDue else { return }
             let (first, last) = Deliverer.restsBeforeSettling
             let pause = state.nextSettling.map { min($0.pause * 2, last) } ?? first
             state.nextSettling = (.now + pause, pause)

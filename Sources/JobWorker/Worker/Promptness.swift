@@ -5,13 +5,27 @@
 /// where those few are gone or have their hands full, and who finds something is prompt again. A value.
 struct Promptness: Sendable {
     private var factor = 1
-    private static let factorMax = 16
+    /// Drawn once for each look: of several draws the least would count, and all workers came at once again.
+    private var share: Double
+    private let random: @Sendable () -> Double
+
+    /// - Parameter random: In 0..<1.
+    init(random: @escaping @Sendable () -> Double = { .random(in: 0..<1) }) {
+        self.random = random
+        share = random()
+    }
 
     /// A pause of a prompt worker, as long as it is for this one.
     func stretched(_ pause: Duration) -> Duration { pause * factor }
 
-    /// A look that others were told to make as well has ended.
-    mutating func looked(found: Bool) {
-        factor = found ? 1 : min(factor * 2, Promptness.factorMax)
+    /// How much later than others this worker comes, by chance.
+    /// - Parameter width: Of a prompt worker, at most.
+    func lateness(upTo width: Duration) -> Duration { stretched(width) * share }
+
+    /// A look has ended that others were told to make as well.
+    /// - Parameter factorMax: No slower than this by having come in vain.
+    mutating func looked(found: Bool, factorMax: Int = 16) {
+        factor = found ? 1 : max(factor, min(factor * 2, factorMax))
+        share = random()
     }
 }

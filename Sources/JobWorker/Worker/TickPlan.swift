@@ -35,16 +35,19 @@ struct TickPlan: Sendable {
     /// Told since the tick that is under way began.
     private var heard: ContinuousClock.Instant?
     private var rests: [UUID: Rest] = [:]
-    private var promptness = Promptness()
-    private let random: @Sendable () -> Double
+    private var promptness: Promptness
 
     /// All workers know when a schedule is due; so they don't ask all at once.
     private static let spread = Duration.milliseconds(15)
+    /// Who is never the first comes no later than 60 ms: should the others be gone, a job is still in time.
+    private static let latenessFactorMax = 4
     /// A rest is forgotten this long after its end: the schedule is gone, or somebody else has seen to it.
     private static let memory = Duration.seconds(600)
 
     /// - Parameter random: In 0..<1.
-    init(random: @escaping @Sendable () -> Double = { .random(in: 0..<1) }) { self.random = random }
+    init(random: @escaping @Sendable () -> Double = { .random(in: 0..<1) }) {
+        promptness = Promptness(random: random)
+    }
 
     /// A schedule becomes due at this moment.
     mutating func hear(_ moment: ContinuousClock.Instant) {
@@ -75,7 +78,7 @@ struct TickPlan: Sendable {
     mutating func took(_ id: UUID) { rests[id] = nil }
 
     private func spread(_ moment: ContinuousClock.Instant) -> ContinuousClock.Instant {
-        moment + promptness.stretched(TickPlan.spread) * random()
+        moment + promptness.lateness(upTo: TickPlan.spread)
     }
 
     /// The tick is over.
@@ -83,7 +86,7 @@ struct TickPlan: Sendable {
     ///   - next: When the next schedule is due, as it found.
     ///   - isInVain: Another worker had seen to it.
     mutating func ends(next: ContinuousClock.Instant?, isInVain: Bool = false, now: ContinuousClock.Instant) {
-        promptness.looked(found: !isInVain)
+        promptness.looked(found: !isInVain, factorMax: TickPlan.latenessFactorMax)
         let next = next.map(spread)
         let rested = rests.values.lazy.map(\.until).filter { $0 > now }.min()
         due = [next, heard, rested].compactMap(\.self).min()

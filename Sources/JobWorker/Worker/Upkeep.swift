@@ -4,8 +4,8 @@ import Synchronization
 
 /// Carries out operations on many jobs bit by bit, and takes finished jobs that are old enough.
 ///
-/// Several workers may do so at once: an operation is stepped by one at a time and no oftener than by a single worker, and
-/// what one retires another skips.
+/// Several workers may do so at once: an operation is stepped by one at a time and hardly oftener than by a single worker,
+/// and what one retires another skips.
 /// Neither asks the database anything while there is nothing to do.
 final class Upkeep: Sendable {
     private let store: JobStore
@@ -13,7 +13,14 @@ final class Upkeep: Sendable {
     private let logger: Logger
     private let configuration: @Sendable () -> WorkerConfiguration
     private let wakeup = Wakeup()
-    private let hasOperations = Mutex(false)
+    private let operations = Mutex(Operations())
+
+    private struct Operations {
+        /// Some may wait for a step.
+        var areKnown = false
+        /// Somebody told of one since the last step: just begun, it need not be due.
+        var areNew = false
+    }
 
     /// Between two steps of operations; of one operation nearly as much, whoever takes them.
     private static let stepPause = Duration.milliseconds(100)
@@ -40,9 +47,10 @@ final class Upkeep: Sendable {
 
     /// A look found operations that run, or somebody began one.
     func hearOperations() {
-        let isNew = hasOperations.withLock { known in
-            defer { known = true }
-            return !known
+        let isNew = operations.withLock { operations in
+            operations.areNew = true
+            defer { operations.areKnown = true }
+            return !operations.areKnown
         }
         if isNew { wakeup.raise() }
     }
@@ -56,17 +64,21 @@ final class Upkeep: Sendable {
         var promptness = Promptness()
         var nextStep = ContinuousClock.now, nextLook = nextWalk
         while !wakeup.isClosed, !Task.isCancelled {
-            let isStepping = hasOperations.withLock { $0 }
+            let isStepping = operations.withLock { $0.areKnown }
             await wakeup.wait(until: isStepping ? min(nextStep, nextLook) : nextLook)
             guard !wakeup.isClosed, !Task.isCancelled else { break }
             do throws(PostgresError) {
-                if hasOperations.withLock({ $0 }), ContinuousClock.now >= nextStep {
+                if operations.withLock({ $0.areKnown }), ContinuousClock.now >= nextStep {
                     // First, so that what is begun meanwhile is heard of.
-                    hasOperations.withLock { $0 = false }
+                    let areNew = operations.withLock { operations in
+                        defer { operations = Operations() }
+                        return operations.areNew
+                    }
                     let step = try await store.stepOperations(after: Self.stepRest)
-                    if step.hasMore { hasOperations.withLock { $0 = true } }
-                    promptness.looked(found: step.isTaken)
-                    nextStep = .now + promptness.stretched(Self.stepPause)
+                    if step.hasMore { operations.withLock { $0.areKnown = true } }
+                    // In vain where others see to them; not where there is nothing to see to.
+                    if step.isTaken || step.hasMore && !areNew { promptness.looked(found: step.isTaken) }
+                    nextStep = .now + promptness.stretched(Self.stepPause) * Double.random(in: 0.8..<1.2)
                 }
                 if ContinuousClock.now >= nextLook {
                     let settings = configuration()

@@ -252,6 +252,7 @@ import Webhooks
             try await scene.endpoint(server.url())
             let senders = try (0..<workers).map { _ in try scene.sender(ScriptedProcessor("noop")) }
             let running = senders.map { worker in Task { try await worker.run() } }
+            defer { for worker in senders { worker.hurry() } }
             try await database.waitUntilIdle(workers: workers)
             let began = ContinuousClock.now
             for number in 1...events {
@@ -304,6 +305,7 @@ import Webhooks
         let sender = LockingSender(holder: holder)
         let worker = try scene.sender(ScriptedProcessor("noop"), transport: sender)
         let running = Task { try await worker.run() }
+        defer { worker.hurry() }
         try await database.insertJob()
         try await eventually("the outcome was to be stored") {
             try await database.count(

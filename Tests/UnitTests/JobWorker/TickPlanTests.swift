@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Synchronization
 import Testing
 
 @testable import JobWorker
@@ -40,7 +41,17 @@ import Testing
             _ = plan.begins(now: at(Double(second) + 0.5))
             plan.ends(next: at(Double(second + 1)), isInVain: second < 6, now: at(Double(second) + 0.6))
         }
-        #expect(late == [7.5, 15, 30, 60, 120, 120, 7.5].map { .milliseconds($0) })
+        #expect(late == [7.5, 15, 30, 30, 30, 30, 7.5].map { .milliseconds($0) })
+    }
+
+    @Test func `telling the same time again and again brings a worker no nearer to it`() {
+        let draws = Draws()
+        var plan = TickPlan { draws.next() }
+        for _ in 0..<5 { plan.hear(at(1)) }
+        #expect((plan.due ?? start) - at(1) == .milliseconds(15) * 0.9)
+        _ = plan.begins(now: at(1.1))
+        plan.ends(next: at(2), now: at(1.2))
+        #expect((plan.due ?? start) - at(2) == .milliseconds(15) * 0.8)
     }
 
     @Test func `a schedule that somebody holds is tried again soon, then more and more seldom`() {
@@ -93,4 +104,11 @@ import Testing
         plan.fails(until: at(3))
         #expect(plan.due == at(3))
     }
+}
+
+/// 0.9, 0.8, 0.7 and so on.
+private final class Draws: Sendable {
+    private let count = Atomic(0)
+
+    func next() -> Double { Double(9 - count.add(1, ordering: .relaxed).oldValue) / 10 }
 }
