@@ -35,6 +35,8 @@ struct TickPlan: Sendable {
     /// Told since the tick that is under way began.
     private var heard: ContinuousClock.Instant?
     private var rests: [UUID: Rest] = [:]
+    /// When the first of those ends that the tick under way leaves alone or has begun: it may take longer than they.
+    private var restsOver: ContinuousClock.Instant?
     private var promptness: Promptness
 
     /// All workers know when a schedule is due; so they don't ask all at once.
@@ -61,7 +63,9 @@ struct TickPlan: Sendable {
     mutating func begins(now: ContinuousClock.Instant) -> [UUID] {
         heard = nil
         rests = rests.filter { now - $0.value.until < TickPlan.memory }
-        return rests.filter { $0.value.until > now }.map(\.key)
+        let resting = rests.filter { $0.value.until > now }
+        restsOver = resting.values.map(\.until).min()
+        return Array(resting.keys)
     }
 
     /// A schedule can't be moved on now.
@@ -71,6 +75,7 @@ struct TickPlan: Sendable {
         let (first, last) = hindrance.pause
         let pause = min(last, first * (1 << min(before, 20)))
         rests[id] = Rest(hindrance: hindrance, count: before + 1, until: now + pause)
+        restsOver = min(restsOver ?? now + pause, now + pause)
         return before == 0
     }
 
@@ -85,11 +90,10 @@ struct TickPlan: Sendable {
     /// - Parameters:
     ///   - next: When the next schedule is due, as it found.
     ///   - isInVain: Another worker had seen to it.
-    mutating func ends(next: ContinuousClock.Instant?, isInVain: Bool = false, now: ContinuousClock.Instant) {
+    mutating func ends(next: ContinuousClock.Instant?, isInVain: Bool = false) {
         promptness.looked(found: !isInVain, factorMax: TickPlan.latenessFactorMax)
         let next = next.map(spread)
-        let rested = rests.values.lazy.map(\.until).filter { $0 > now }.min()
-        due = [next, heard, rested].compactMap(\.self).min()
+        due = [next, heard, restsOver].compactMap(\.self).min()
     }
 
     /// The tick failed: nothing is tried before this moment.

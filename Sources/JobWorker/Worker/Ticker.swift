@@ -62,6 +62,7 @@ final class Ticker: Sendable {
     func tick() async throws(PostgresError) {
         let resting = plan.withLock { $0.begins(now: .now) }
         let found = try await store.dueSchedules(except: resting)
+        let foundAt = ContinuousClock.now
         var steps: [ScheduleStep] = []
         var isInVain = true
         for step in found.schedules.map({ ScheduleStep($0, now: found.now) }) {
@@ -80,9 +81,8 @@ final class Ticker: Sendable {
         }
         // The others of a full batch come at once.
         if found.isCut { next.append(found.now.advanced(by: Ticker.restBetweenBatches)) }
-        let now = ContinuousClock.now
-        let moment = next.compactMap(\.self).min().map { now + max(.zero, $0.duration(since: found.now)) }
-        plan.withLock { $0.ends(next: moment, isInVain: isInVain, now: now) }
+        let moment = next.compactMap(\.self).min().map { foundAt + max(.zero, $0.duration(since: found.now)) }
+        plan.withLock { $0.ends(next: moment, isInVain: isInVain) }
     }
 
     /// - Returns: Those that were moved on; the others rest.

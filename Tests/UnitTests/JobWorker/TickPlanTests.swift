@@ -25,10 +25,10 @@ import Testing
         plan.hear(at(0))
         _ = plan.begins(now: at(0))
         plan.hear(at(2))
-        plan.ends(next: at(3600), now: at(1))
+        plan.ends(next: at(3600))
         #expect(plan.due == at(2))
         _ = plan.begins(now: at(2))
-        plan.ends(next: at(3600), now: at(3))
+        plan.ends(next: at(3600))
         #expect(plan.due == at(3600))
     }
 
@@ -39,7 +39,7 @@ import Testing
         for second in 1...7 {
             late.append((plan.due ?? start) - at(Double(second)))
             _ = plan.begins(now: at(Double(second) + 0.5))
-            plan.ends(next: at(Double(second + 1)), isInVain: second < 6, now: at(Double(second) + 0.6))
+            plan.ends(next: at(Double(second + 1)), isInVain: second < 6)
         }
         #expect(late == [7.5, 15, 30, 30, 30, 30, 7.5].map { .milliseconds($0) })
     }
@@ -50,7 +50,7 @@ import Testing
         for _ in 0..<5 { plan.hear(at(1)) }
         #expect((plan.due ?? start) - at(1) == .milliseconds(15) * 0.9)
         _ = plan.begins(now: at(1.1))
-        plan.ends(next: at(2), now: at(1.2))
+        plan.ends(next: at(2))
         #expect((plan.due ?? start) - at(2) == .milliseconds(15) * 0.8)
     }
 
@@ -62,7 +62,7 @@ import Testing
             #expect(plan.begins(now: now).isEmpty)
             let isNew = plan.rest(id, because: .contention, now: now)
             #expect(isNew == (round == 0))
-            plan.ends(next: nil, now: now)
+            plan.ends(next: nil)
             pauses.append((plan.due ?? now) - now)
         }
         #expect(pauses == [100, 200, 400, 800, 1600, 3200, 5000, 5000].map { .milliseconds($0) })
@@ -71,18 +71,33 @@ import Testing
         #expect(isNew)
     }
 
+    @Test func `a rest that is over before the tick has ended brings another tick nevertheless`() {
+        var plan = TickPlan { 0 }
+        _ = plan.begins(now: at(0))
+        _ = plan.rest(id, because: .contention, now: at(0))
+        plan.ends(next: nil)
+        #expect(plan.due == at(0.1))
+        // It left the schedule alone, and ended when it would not have.
+        #expect(plan.begins(now: at(0.05)) == [id])
+        plan.ends(next: nil)
+        #expect(plan.due == at(0.1))
+        #expect(plan.begins(now: at(3)).isEmpty)
+        plan.ends(next: nil)
+        #expect(plan.due == nil)
+    }
+
     @Test func `a schedule that rests is left alone until then, and the others aren't`() {
         var plan = TickPlan { 0 }
         _ = plan.begins(now: at(0))
         _ = plan.rest(id, because: .obstacle, now: at(0))
-        plan.ends(next: at(1), now: at(0))
+        plan.ends(next: at(1))
         #expect(plan.due == at(1))
         #expect(plan.begins(now: at(1)) == [id])
-        plan.ends(next: nil, now: at(1))
+        plan.ends(next: nil)
         #expect(plan.due == at(60))
         #expect(plan.begins(now: at(60)).isEmpty)
         // Nothing that is over brings a look by itself.
-        plan.ends(next: nil, now: at(61))
+        plan.ends(next: nil)
         #expect(plan.due == nil)
     }
 
