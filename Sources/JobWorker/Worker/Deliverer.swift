@@ -22,8 +22,8 @@ final class Deliverer: Sendable {
         var ended: [DeliverySettlement] = []
         /// The same, but somebody had locked it.
         var held: [DeliverySettlement] = []
-        var nextSettling: (at: ContinuousClock.Instant, pause: Duration)?
-        var isSettlingDue: Bool { nextSettling.map { $0.at <= .now } ?? false }
+        var nextSettling: ContinuousClock.Instant?
+        var settlingBackoff = Backoff(base: .milliseconds(20), cap: .seconds(1))
         var lastLook: ContinuousClock.Instant?
         var nextClearing: ContinuousClock.Instant?
         /// All workers were told of a new one since the last look.
@@ -41,7 +41,6 @@ final class Deliverer: Sendable {
     private static let restBetweenLooks = Duration.milliseconds(50)
     /// Where events come for an endpoint that rests, all look in vain: that mustn't keep others' waiting for long.
     private static let latenessFactorMaxBesideRest = 4
-    private static let restsBeforeSettling = (first: Duration.milliseconds(20), last: Duration.seconds(1))
     private static let clearingInterval = Duration.seconds(3600)
 
     private let transport: any WebhookTransport
@@ -128,7 +127,7 @@ final class Deliverer: Sendable {
     private var nextMoment: ContinuousClock.Instant {
         state.withLock { state in
             let forever = ContinuousClock.now + .seconds(86_400)
-            let idle = state.held.isEmpty ? forever : state.nextSettling?.at ?? forever
+            let idle = state.nextSettling ?? forever
             guard !state.isStopping, state.sending < Deliverer.sendingMax else { return idle }
             return min(idle, state.due ?? idle, state.nextClearing ?? idle)
         }
@@ -162,7 +161,7 @@ final class Deliverer: Sendable {
             if isTold || !claimed.deliveries.isEmpty {
                 state.promptness.looked(
                     found: !claimed.deliveries.isEmpty || state.sending > 0,
-                    factorMax: claimed.anyRests ? Deliverer.latenessFactorMaxBesideRest : 16)
+                    factorMax: claimed.anyRests ? Deliverer.latenessFactorMaxBesideRest : Promptness.factorMax)
             }
             for delivery in claimed.deliveries {
                 state.busy[delivery.endpointID, default: 0] += 1
@@ -199,9 +198,9 @@ final class Deliverer: Sendable {
     /// Stores what has ended.
     private func settle() async throws(PostgresError) {
         let ended = state.withLock { state in
-            if state.isSettlingDue, !state.held.isEmpty {
+            if let next = state.nextSettling, next <= .now {
                 state.ended += state.held
-                state.held = []
+                (state.held, state.nextSettling) = ([], nil)
             }
             defer { state.ended = [] }
             return state.ended
@@ -236,12 +235,10 @@ final class Deliverer: Sendable {
     private func rest(beforeSettling held: [DeliverySettlement]) {
         state.withLock { state in
             state.held += held
-            guard !state.held.isEmpty else { return state.nextSettling = nil }
+            if state.held.isEmpty { state.settlingBackoff.reset() }
             // What is held already is asked for at its time, whatever else is to rest.
-            guard state.nextSettling == nil || state.isSettlingDue else { return }
-            let (first, last) = Deliverer.restsBeforeSettling
-            let pause = state.nextSettling.map { min($0.pause * 2, last) } ?? first
-            state.nextSettling = (.now + pause, pause)
+            guard !state.held.isEmpty, state.nextSettling == nil else { return }
+            state.nextSettling = .now + state.settlingBackoff.next()
         }
     }
 

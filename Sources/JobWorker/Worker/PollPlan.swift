@@ -55,7 +55,7 @@ struct PollPlan: Sendable {
     private var dueHeard: ContinuousClock.Instant?
     /// The last look because a job became due; whether it is still under way, and how many in a row were in vain.
     private var lastDueLook: (at: ContinuousClock.Instant, isUnderway: Bool)?
-    private var dueLooksInVain = 0
+    private var promptness = Promptness()
 
     /// So many wake-ups in such a time are a storm.
     private static let storm = (wakes: 16, within: Duration.milliseconds(50))
@@ -72,7 +72,7 @@ struct PollPlan: Sendable {
     private static let restBetweenPolls = Duration.milliseconds(100)
     /// Each look in vain doubles it, some times: where others are faster all the time they see to the jobs, too.
     private static let restBetweenDueLooks = Duration.milliseconds(25)
-    private static let dueLooksInVainMax = 5
+    private static let latenessFactorMax = 32
     /// The database's clock may be a little behind.
     private static let restAfterChance = Duration.milliseconds(1)
 
@@ -144,7 +144,7 @@ struct PollPlan: Sendable {
 
     private var nextDueLook: ContinuousClock.Instant? {
         guard let due, let lastDueLook else { return due }
-        return max(due, lastDueLook.at + PollPlan.restBetweenDueLooks * (1 << dueLooksInVain))
+        return max(due, lastDueLook.at + promptness.stretched(PollPlan.restBetweenDueLooks))
     }
 
     /// Somebody tells that a job becomes due at this moment.
@@ -254,7 +254,7 @@ struct PollPlan: Sendable {
         }
         if lastDueLook?.isUnderway == true {
             lastDueLook?.isUnderway = false
-            dueLooksInVain = claimed.isEmpty ? min(dueLooksInVain + 1, PollPlan.dueLooksInVainMax) : 0
+            promptness.looked(found: !claimed.isEmpty, factorMax: PollPlan.latenessFactorMax)
         }
         planNextLook(now: now)
         // Somebody else may have locked what it was told of, and then not taken it: no more of its type may run there, or

@@ -1,9 +1,12 @@
 /// How soon this worker sees to what all workers are told at once, and one of them is enough for.
 ///
-/// Who came in vain, as another one was faster, comes later the next time: twice as late, up to sixteen times. So of many
+/// Who came in vain, as another one was faster, comes later the next time: twice as late, up to a multiple. So of many
 /// workers a few see to it; the others spread out behind them, and look once for much that was told meanwhile. They take over
 /// where those few are gone or have their hands full, and who finds something is prompt again. A value.
 struct Promptness: Sendable {
+    /// So many times as late as a prompt worker, where nothing else is said.
+    static let factorMax = 16
+
     private var factor = 1
     /// Drawn once for each look: of several draws the least would count, and all workers came at once again.
     private var share: Double
@@ -24,7 +27,7 @@ struct Promptness: Sendable {
 
     /// A look has ended that others were told to make as well.
     /// - Parameter factorMax: No slower than this by having come in vain.
-    mutating func looked(found: Bool, factorMax: Int = 16) {
+    mutating func looked(found: Bool, factorMax: Int = Promptness.factorMax) {
         factor = found ? 1 : max(factor, min(factor * 2, factorMax))
         share = random()
     }

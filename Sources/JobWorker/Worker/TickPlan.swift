@@ -53,7 +53,7 @@ struct TickPlan: Sendable {
 
     /// A schedule becomes due at this moment.
     mutating func hear(_ moment: ContinuousClock.Instant) {
-        let moment = spread(moment)
+        let moment = delayed(moment)
         due = min(due ?? moment, moment)
         heard = min(heard ?? moment, moment)
     }
@@ -82,7 +82,7 @@ struct TickPlan: Sendable {
     /// A schedule was moved on.
     mutating func took(_ id: UUID) { rests[id] = nil }
 
-    private func spread(_ moment: ContinuousClock.Instant) -> ContinuousClock.Instant {
+    private func delayed(_ moment: ContinuousClock.Instant) -> ContinuousClock.Instant {
         moment + promptness.lateness(upTo: TickPlan.spread)
     }
 
@@ -92,7 +92,7 @@ struct TickPlan: Sendable {
     ///   - isInVain: Another worker had seen to it.
     mutating func ends(next: ContinuousClock.Instant?, isInVain: Bool = false) {
         promptness.looked(found: !isInVain, factorMax: TickPlan.latenessFactorMax)
-        let next = next.map(spread)
+        let next = next.map(delayed)
         due = [next, heard, restsOver].compactMap(\.self).min()
     }
 

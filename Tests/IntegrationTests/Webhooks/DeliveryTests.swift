@@ -258,7 +258,7 @@ import Webhooks
             for number in 1...events {
                 try await database.insertJob(createdAgo: .zero)
                 try await scene.until("status = 'delivered'", count: number)
-                // Nobody looks for two within this time at once.
+                // The pace of the events, not a wait for anything: who looked for this one may look for the next by then.
                 try await Task.sleep(for: .milliseconds(50))
             }
             let seconds = (ContinuousClock.now - began).seconds
